@@ -1,0 +1,123 @@
+#pragma once
+
+// Everything the core is told. Events are hints or answers; the truth is what lists and inspects say.
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "core/types.hpp"
+
+namespace sentinel::core {
+
+/// Once, before anything else: what was kept from the last run of this process.
+struct Restored {
+  std::vector<ServiceRecord> services;
+  std::vector<IntentRecord> intents;
+};
+
+/// The event stream is open; a `Listed` follows.
+struct EngineConnected {
+  std::string api_version;
+  std::string engine_version;
+};
+
+/// The Engine does not answer; nothing is judged or healed until it is back.
+struct EngineLost {
+  std::string reason;  // a sentence, escaped
+};
+
+/// A complete list. `after_gap`: events may have been lost before it, so every container is inspected again.
+struct Listed {
+  std::vector<ListedContainer> containers;
+  bool after_gap = false;
+};
+
+enum class HintKind : std::uint8_t { create, start, restart, die, stop, kill, pause, unpause, destroy, rename, oom, healthy, unhealthy };
+
+/// From the event stream. Only the id and the action are believed: containers can overwrite the attributes.
+struct Hint {
+  ContainerId id;
+  HintKind kind = HintKind::start;
+};
+
+/// Answer to Inspect.
+struct Inspected {
+  ContainerId id;
+  std::uint64_t token = 0;
+  enum class Outcome : std::uint8_t { found, gone, failed } outcome = Outcome::failed;
+  std::optional<ContainerFacts> facts;  // when found
+  std::string error;                    // when failed, escaped
+};
+
+enum class OperationResult : std::uint8_t {
+  done,          // 2xx
+  not_modified,  // 304: already so
+  gone,          // 404
+  conflict,      // 409
+  failed,        // any other status
+  unknown,       // time-out, lost connection: it may or may not have happened
+};
+std::string_view to_string(OperationResult);
+
+/// Answer to Operate.
+struct OperationDone {
+  OperationId op = 0;
+  Step step = Step::restart;
+  OperationResult result = OperationResult::unknown;
+  std::string detail;  // the Engine's message or the error, bounded and escaped
+};
+
+/// Answer to StoreIntent.
+struct IntentStored {
+  OperationId op = 0;
+  bool durable = false;
+};
+
+struct ProbeToken {
+  ServiceId service = 0;
+  std::uint32_t probe = 0;     // index into settings.probes
+  std::uint64_t sequence = 0;  // answers to an older run are ignored
+  bool operator==(const ProbeToken&) const = default;
+};
+
+/// Answer to StartProbe.
+struct ProbeFinished {
+  ProbeToken token;
+  Verdict verdict = Verdict::fail;
+  ProbeReason reason = ProbeReason::none;
+  std::string sentence;  // "connection refused", "expected 2xx, got 503"; escaped
+  Duration took{};
+  unsigned http_status = 0;  // 0: none
+};
+
+/// A person's commands.
+struct SetMaintenance {
+  ServiceKey key;
+  Duration duration{};  // 0 ends it
+};
+
+/// Process-wide settings; see Config in core.hpp.
+struct Config {
+  unsigned max_concurrent = 3;    // operations on the Engine at once, 1..1000
+  Duration storm_hold = 10s;      // 0: no hold
+  Duration storm_window = 10s;
+  unsigned storm_min = 5;         // services
+  double storm_fraction = 0.5;    // of the Engine's watched services
+  unsigned max_services = 10'000;  // more are reported and not watched
+  std::uint64_t seed = 1;         // of the jitter
+  bool operator==(const Config&) const = default;
+};
+struct Reconfigured {
+  Config config;
+};
+
+/// Nothing happened but time.
+struct Tick {};
+
+using Event = std::variant<Tick, Restored, EngineConnected, EngineLost, Listed, Hint, Inspected, OperationDone, IntentStored,
+                           ProbeFinished, SetMaintenance, Reconfigured>;
+
+}  // namespace sentinel::core
