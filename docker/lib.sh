@@ -180,7 +180,7 @@ use_engine() { # NAME
   eval "$exports"
 }
 
-# An Engine for whoever calls: the one there is, or one we install and start.
+# An Engine for whoever calls: the one there is, or one we install and start (ENGINE_STARTED is set then).
 ensure_engine() {
   if have docker && find_engine; then
     ensure_cli
@@ -190,6 +190,8 @@ ensure_engine() {
     "or set DOCKER_HOST to an Engine you may use"
   need_debian
   "$SENTINEL_ROOT/docker/engine" start
+  # shellcheck disable=SC2034 # deploy/up leaves a mark by it, for deploy/down
+  ENGINE_STARTED=1
   use_engine default
   ensure_cli
 }
