@@ -130,7 +130,7 @@ inline constexpr std::size_t max_sentinel_labels = 256;  // more are not read
 inline constexpr std::size_t max_label_warnings = 20;
 
 /// `start` with the labels applied. Never fails: a label that is unknown, bad or outside the limits is warned about and
-/// its default stays. `sentinel.name` is checked here and read by service_name().
+/// its default stays. When the container is not enabled, only `sentinel.enable` is looked at. `sentinel.name` is checked here and read by service_name().
 AppliedLabels apply_labels(const Labels& labels, const core::ServiceSettings& start, const SettingsLimits& limits,
                            std::string_view container_name);
 

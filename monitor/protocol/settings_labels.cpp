@@ -246,9 +246,17 @@ AppliedLabels apply_labels(const Labels& labels, const core::ServiceSettings& st
   Applier applier{applied.settings, limits, warnings};
   const auto rest_of = [](const Label& label) { return std::string_view(label.first).substr(prefix.size()); };
   for (const Label* label : ours) {
+    if (rest_of(*label) == "enable") applier.service_label("enable", *label);
+  }
+  // Nobody asked us to look at this container, so its other labels are not ours to judge.
+  if (!applied.settings.enabled) {
+    applied.warnings = warnings.take();
+    return applied;
+  }
+  for (const Label* label : ours) {
     std::string_view key = rest_of(*label);
     if (!key.starts_with(probe_prefix)) {
-      applier.service_label(key, *label);
+      if (key != "enable") applier.service_label(key, *label);
       continue;
     }
     key.remove_prefix(probe_prefix.size());
