@@ -4,9 +4,7 @@
 // at when the loop last ticked. When the thread finds that it was itself held up for long (SIGSTOP, a suspended or starved
 // machine), the stall proves nothing and the loop gets the whole limit again.
 
-#include <atomic>
 #include <condition_variable>
-#include <cstdint>
 #include <functional>
 #include <memory>
 #include <mutex>
@@ -36,7 +34,7 @@ class Watchdog {
 
   /// Since the loop last ticked; about `interval` at most in a sound process. Any thread.
   core::Duration age() const;
-  /// Ends timer and thread. Safe to call twice.
+  /// Ends timer and thread. On the loop's thread or after the loop; safe to call twice.
   void stop();
 
  private:
