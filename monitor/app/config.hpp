@@ -1,0 +1,73 @@
+#pragma once
+
+// Everything that can be set: flag > environment (SENTINEL_*) > file > default for the process; the file's `defaults`,
+// `services` and `limits` for services, which labels then refine. What each key means: docs/configuration.md.
+//
+// Loading reports every error at once, each with its place, key and what was expected; with any error nothing is changed.
+
+#include <cstdint>
+#include <expected>
+#include <functional>
+#include <map>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "app/yaml_tree.hpp"
+#include "core/event.hpp"
+#include "observe/log.hpp"
+#include "protocol/settings.hpp"
+
+namespace sentinel::app {
+
+/// One error of configuration.
+struct Diagnostic {
+  std::string source;  // a file's path, "SENTINEL_LISTEN" or "--listen"
+  Position at;         // in a file
+  std::string key;     // "heal.max-concurrent", empty for the source as a whole
+  std::string text;    // "expected a number from 1 to 1000, got 'many'"
+
+  /// `sentinel.yaml:3:5: heal.max-concurrent: expected ...`; escaped, one line.
+  std::string to_string() const;
+};
+using Diagnostics = std::vector<Diagnostic>;
+
+struct MonitorConfig {
+  std::string config_file;  // what was read, empty: none
+  std::string engine = "unix:///var/run/docker.sock";
+  std::string listen = "127.0.0.1:8090";  // empty: Unix socket only
+  std::vector<std::string> hosts;         // names by which clients may call us, besides addresses and localhost
+  std::string data_dir = "/var/lib/sentinel";
+  std::string run_dir = "/run/sentinel";
+  std::string token_file;  // empty: no changes over TCP
+  observe::LogLevel log_level = observe::LogLevel::info;
+  std::optional<observe::LogFormat> log_format;  // none: text on a terminal, else JSON
+  core::Config core;
+  protocol::LabelDefaults labels;
+
+  std::string socket_path() const { return run_dir + "/monitor.sock"; }
+  std::string store_path() const { return data_dir + "/monitor.db"; }
+};
+
+/// Reads an environment variable; nullopt when it is not set. An empty one counts as not set.
+using Environment = std::function<std::optional<std::string>(const std::string& name)>;
+Environment process_environment();
+
+struct ConfigSources {
+  std::map<std::string, std::string, std::less<>> flags;  // by name without dashes: "listen", "config", ...
+  Environment environment;
+};
+
+inline constexpr std::string_view default_config_file = "/etc/sentinel/sentinel.yaml";
+
+/// From all sources. The default file may be missing; one that was named may not.
+std::expected<MonitorConfig, Diagnostics> load_config(const ConfigSources& sources);
+
+/// A file alone, upon the defaults: `sentinel config check`.
+std::expected<MonitorConfig, Diagnostics> check_config_file(const std::string& path);
+
+/// The text of a file into `config`; appends to `errors`. `name` is shown in errors.
+void read_config_text(std::string_view text, const std::string& name, MonitorConfig& config, Diagnostics& errors);
+
+}  // namespace sentinel::app
