@@ -1,7 +1,8 @@
 #pragma once
 
-// Everything the core asks for or makes known. The shell performs the first group and feeds results back as events; the
-// second group (Transition, Notice, ...) is for logs, metrics, journal, UI: derived there, never decided there.
+// Everything the core asks for or makes known. The shell performs the first group and feeds results
+// back as events; the second group (Transition, Notice, ...) is for logs, metrics, journal, UI:
+// derived there, never decided there.
 
 #include <cstdint>
 #include <memory>
@@ -15,7 +16,8 @@
 
 namespace sentinel::core {
 
-// --- to be performed --------------------------------------------------------------------------------------------------
+// --- to be performed
+// --------------------------------------------------------------------------------------------------
 
 struct Inspect {
   ContainerId id;
@@ -44,12 +46,14 @@ struct StoreService {
   ServiceRecord service;
 };
 
-/// Ask the Engine. Answer OperationDone in any case, `unknown` at the latest after stop_timeout + 20 s.
+/// Ask the Engine. Answer OperationDone in any case, `unknown` at the latest after stop_timeout +
+/// 20 s.
 struct Operate {
   OperationId op = 0;
   ContainerId id;
   Step step = Step::restart;
-  Duration stop_timeout = 10s;  // always sent as t=, whole seconds rounded up; restart and stop only
+  Duration stop_timeout =
+      10s;  // always sent as t=, whole seconds rounded up; restart and stop only
 };
 
 struct StartProbe {
@@ -58,7 +62,8 @@ struct StartProbe {
   std::string address;                        // the container's address, empty: none known
 };
 
-// --- to be made known -------------------------------------------------------------------------------------------------
+// --- to be made known
+// -------------------------------------------------------------------------------------------------
 
 struct Transition {
   ServiceId service = 0;
@@ -67,26 +72,26 @@ struct Transition {
   ContainerId container;
   State from = State::unknown;
   State to = State::unknown;
-  std::string reason;             // what the reader wants to know: "connection refused"; escaped
+  std::string reason;  // what the reader wants to know: "connection refused"; escaped
   ProbeReason probe_reason = ProbeReason::none;  // when a probe caused it
-  Duration in_previous{};         // time spent in `from`
+  Duration in_previous{};                        // time spent in `from`
   std::optional<Duration> down_for;  // on return to healthy/degraded: since it was last so
   bool maintenance = false;
 };
 
 enum class NoticeKind : std::uint8_t {
-  heal_started,      // an operation is about to be sent to the Engine
-  heal_acted,        // the Engine answered; verification begins
-  heal_failed,       // action or verification failed; `result` says which
-  healed,            // verified
-  heal_abandoned,    // gone, paused, stopped or replaced meanwhile: no longer ours to heal
-  left_alone,        // unhealthy but not to be acted on, with the reason
+  heal_started,    // an operation is about to be sent to the Engine
+  heal_acted,      // the Engine answered; verification begins
+  heal_failed,     // action or verification failed; `result` says which
+  healed,          // verified
+  heal_abandoned,  // gone, paused, stopped or replaced meanwhile: no longer ours to heal
+  left_alone,      // unhealthy but not to be acted on, with the reason
   quarantined,
   trial,
   storm_began,
   storm_ended,
   intent_not_durable,
-  interference,      // somebody else acted on the container during an operation
+  interference,  // somebody else acted on the container during an operation
   engine_up,
   engine_down,
   health_stale,
@@ -95,10 +100,11 @@ enum class NoticeKind : std::uint8_t {
   flapping_ended,
   maintenance,
   maintenance_ended,
-  container_started,  // a run of the container that was not our doing, or was: counted as a restart when seen before
+  container_started,  // a run of the container that was not our doing, or was: counted as a restart
+                      // when seen before
   oom_killed,
   service_added,
-  service_removed,    // drop its series
+  service_removed,  // drop its series
   too_many_services,
 };
 std::string_view to_string(NoticeKind);
@@ -114,7 +120,8 @@ struct Notice {
   // healing
   OperationId op = 0;
   Rung rung = Rung::restart;
-  std::string_view result;  // heal_acted/heal_failed/healed/heal_abandoned: done, engine_error, not_verified, healthy, abandoned
+  std::string_view result;  // heal_acted/heal_failed/healed/heal_abandoned: done, engine_error,
+                            // not_verified, healthy, abandoned
   unsigned attempt = 0;
   Duration took{};
 };
@@ -131,8 +138,8 @@ struct ProbeReport {
   unsigned http_status = 0;
 };
 
-using Action = std::variant<Inspect, Relist, StoreIntent, ForgetIntent, StoreService, Operate, StartProbe, Transition, Notice,
-                            ProbeReport>;
+using Action = std::variant<Inspect, Relist, StoreIntent, ForgetIntent, StoreService, Operate,
+                            StartProbe, Transition, Notice, ProbeReport>;
 using Actions = std::vector<Action>;
 
 }  // namespace sentinel::core

@@ -1,8 +1,8 @@
 #pragma once
 
-// The decision maker for one Engine. Pure: told events with a time, it answers with actions; the same sequence always gives
-// the same actions. The shell calls on() from one thread, performs the actions outside of on(), feeds the results back, and
-// calls on(Tick) at next_deadline() or later.
+// The decision maker for one Engine. Pure: told events with a time, it answers with actions; the
+// same sequence always gives the same actions. The shell calls on() from one thread, performs the
+// actions outside of on(), feeds the results back, and calls on(Tick) at next_deadline() or later.
 //
 // The core owns the deadline of everything it asked for: a lost answer cannot wedge a service.
 
@@ -21,7 +21,8 @@ namespace sentinel::core {
 struct ProbeView {
   std::string name;
   std::string url;
-  bool known = false;  // at least `rise` passes or `fall` failures seen in this run of the container
+  bool known =
+      false;  // at least `rise` passes or `fall` failures seen in this run of the container
   Verdict verdict = Verdict::pass;
   std::string sentence;  // of the last run
   std::optional<Time> last;
@@ -44,10 +45,10 @@ struct ServiceView {
   ServiceSettings settings;
   std::vector<ProbeView> probes;
   unsigned budget_remaining = 0;
-  unsigned restarts = 0;  // starts of a known container seen by this process
-  std::optional<Time> next_attempt;   // when an operation or trial is due
-  std::string phase;                  // of the operation: none, waiting, preparing, acting, verifying
-  std::string decision;               // in plain words: what will be done or why nothing is
+  unsigned restarts = 0;             // starts of a known container seen by this process
+  std::optional<Time> next_attempt;  // when an operation or trial is due
+  std::string phase;     // of the operation: none, waiting, preparing, acting, verifying
+  std::string decision;  // in plain words: what will be done or why nothing is
 };
 
 class Core {

@@ -1,6 +1,7 @@
 #pragma once
 
-// Everything the core is told. Events are hints or answers; the truth is what lists and inspects say.
+// Everything the core is told. Events are hints or answers; the truth is what lists and inspects
+// say.
 
 #include <cstdint>
 #include <optional>
@@ -29,15 +30,31 @@ struct EngineLost {
   std::string reason;  // a sentence, escaped
 };
 
-/// A complete list. `after_gap`: events may have been lost before it, so every container is inspected again.
+/// A complete list. `after_gap`: events may have been lost before it, so every container is
+/// inspected again.
 struct Listed {
   std::vector<ListedContainer> containers;
   bool after_gap = false;
 };
 
-enum class HintKind : std::uint8_t { create, start, restart, die, stop, kill, pause, unpause, destroy, rename, oom, healthy, unhealthy };
+enum class HintKind : std::uint8_t {
+  create,
+  start,
+  restart,
+  die,
+  stop,
+  kill,
+  pause,
+  unpause,
+  destroy,
+  rename,
+  oom,
+  healthy,
+  unhealthy
+};
 
-/// From the event stream. Only the id and the action are believed: containers can overwrite the attributes.
+/// From the event stream. Only the id and the action are believed: containers can overwrite the
+/// attributes.
 struct Hint {
   ContainerId id;
   HintKind kind = HintKind::start;
@@ -101,13 +118,13 @@ struct SetMaintenance {
 
 /// Process-wide settings; see Config in core.hpp.
 struct Config {
-  unsigned max_concurrent = 3;    // operations on the Engine at once, 1..1000
-  Duration storm_hold = 10s;      // 0: no hold
+  unsigned max_concurrent = 3;  // operations on the Engine at once, 1..1000
+  Duration storm_hold = 10s;    // 0: no hold
   Duration storm_window = 10s;
-  unsigned storm_min = 5;         // services
-  double storm_fraction = 0.5;    // of the Engine's watched services
+  unsigned storm_min = 5;          // services
+  double storm_fraction = 0.5;     // of the Engine's watched services
   unsigned max_services = 10'000;  // more are reported and not watched
-  std::uint64_t seed = 1;         // of the jitter
+  std::uint64_t seed = 1;          // of the jitter
   bool operator==(const Config&) const = default;
 };
 struct Reconfigured {
@@ -117,7 +134,8 @@ struct Reconfigured {
 /// Nothing happened but time.
 struct Tick {};
 
-using Event = std::variant<Tick, Restored, EngineConnected, EngineLost, Listed, Hint, Inspected, OperationDone, IntentStored,
-                           ProbeFinished, SetMaintenance, Reconfigured>;
+using Event =
+    std::variant<Tick, Restored, EngineConnected, EngineLost, Listed, Hint, Inspected,
+                 OperationDone, IntentStored, ProbeFinished, SetMaintenance, Reconfigured>;
 
 }  // namespace sentinel::core

@@ -24,8 +24,6 @@ using Time = Monotonic::time_point;
 inline constexpr Time never = Time::max();
 
 /// Adds without overflow: a deadline too far away is `never`.
-constexpr Time after(Time t, Duration d) {
-  return d >= never - t ? never : t + d;
-}
+constexpr Time after(Time t, Duration d) { return d >= never - t ? never : t + d; }
 
 }  // namespace sentinel::core

@@ -1,7 +1,7 @@
 #pragma once
 
-// Values that cross the core's border: identities, settings, facts about containers. Plain data, no behaviour beyond
-// comparison and naming.
+// Values that cross the core's border: identities, settings, facts about containers. Plain data, no
+// behaviour beyond comparison and naming.
 
 #include <array>
 #include <compare>
@@ -17,8 +17,8 @@
 
 namespace sentinel::core {
 
-/// A full container id, 64 hex digits. Short ids are never used: the Engine resolves them, and even a full id whose owner
-/// is gone, to a container that is merely named like it.
+/// A full container id, 64 hex digits. Short ids are never used: the Engine resolves them, and even
+/// a full id whose owner is gone, to a container that is merely named like it.
 class ContainerId {
  public:
   ContainerId() = default;
@@ -34,7 +34,8 @@ class ContainerId {
   std::array<std::uint8_t, 32> bytes_{};
 };
 
-/// What survives recreation: Compose project, service and replica number; without Compose, the container's name alone.
+/// What survives recreation: Compose project, service and replica number; without Compose, the
+/// container's name alone.
 struct ServiceKey {
   std::string project;  // empty: not from Compose
   std::string service;
@@ -47,7 +48,8 @@ struct ServiceKey {
 
 /// Handle of a service inside one core; never used twice in a process.
 using ServiceId = std::uint32_t;
-/// Handle of one healing operation; unique across restarts of the process because the counter is restored.
+/// Handle of one healing operation; unique across restarts of the process because the counter is
+/// restored.
 using OperationId = std::uint64_t;
 
 enum class State : std::uint8_t {
@@ -60,8 +62,9 @@ enum class State : std::uint8_t {
   quarantined,
   stopped,  // on purpose
 };
-inline constexpr std::array all_states{State::unknown,   State::starting,   State::healthy,     State::degraded,
-                                       State::unhealthy, State::recovering, State::quarantined, State::stopped};
+inline constexpr std::array all_states{State::unknown,     State::starting,  State::healthy,
+                                       State::degraded,    State::unhealthy, State::recovering,
+                                       State::quarantined, State::stopped};
 std::string_view to_string(State);
 
 /// Overlays qualify a state without replacing it.
@@ -85,8 +88,8 @@ struct FailureSet {
 };
 
 struct Budget {
-  unsigned restarts = 5;       // 1..100
-  Duration window = 15min;     // of healthy time, 1s..30d
+  unsigned restarts = 5;    // 1..100
+  Duration window = 15min;  // of healthy time, 1s..30d
   bool operator==(const Budget&) const = default;
 };
 
@@ -101,8 +104,8 @@ enum class ProbeKind : std::uint8_t { http };
 struct ProbeSpec {
   std::string name;
   ProbeKind kind = ProbeKind::http;
-  std::string url;          // as written, for people
-  std::string host;         // empty: the container's own address
+  std::string url;   // as written, for people
+  std::string host;  // empty: the container's own address
   std::uint16_t port = 80;
   std::string target = "/";  // path and query
   Duration interval = 5s;
@@ -118,8 +121,8 @@ struct ServiceSettings {
   bool enabled = false;
   std::vector<Rung> ladder{Rung::restart};  // empty: `none`, observe only
   FailureSet heal_on;
-  std::optional<Duration> stop_timeout;    // none: the container's own
-  std::optional<Duration> start_grace;     // none: the health check's start period
+  std::optional<Duration> stop_timeout;  // none: the container's own
+  std::optional<Duration> start_grace;   // none: the health check's start period
   Duration delay{};
   std::optional<Duration> verify_timeout;  // none: see default_verify_timeout
   Budget budget;
@@ -169,7 +172,8 @@ struct ContainerStatus {
   unsigned failing_streak = 0;
   int exit_code = 0;
   bool oom_killed = false;
-  std::int64_t started_at = 0;  // Engine's clock, ns since 1970, 0: never. Identity of a run, never compared with our time
+  std::int64_t started_at = 0;  // Engine's clock, ns since 1970, 0: never. Identity of a run, never
+                                // compared with our time
   Duration uptime{};            // at the moment of the answer, >= 0; 0 when not running
   bool health_stale = false;    // the last health log entry is older than 3 x (interval + timeout)
   std::string health_output;    // last entry, at most 4 KiB, escaped
@@ -192,23 +196,37 @@ struct ListedContainer {
 enum class Verdict : std::uint8_t { pass, warn, fail };
 
 /// Why a probe failed; a small fixed set, used as a metric label.
-enum class ProbeReason : std::uint8_t { none, resolve, refused, unreachable, timeout, reset, protocol, status, no_address, internal };
+enum class ProbeReason : std::uint8_t {
+  none,
+  resolve,
+  refused,
+  unreachable,
+  timeout,
+  reset,
+  protocol,
+  status,
+  no_address,
+  internal
+};
 std::string_view to_string(ProbeReason);
 
 /// One step the Engine is asked to perform.
 enum class Step : std::uint8_t { restart, kill, start, stop };
 std::string_view to_string(Step);
 
-/// verify-timeout when none is set: start period + (interval + timeout) x (retries + 1), at least 60 s.
+/// verify-timeout when none is set: start period + (interval + timeout) x (retries + 1), at least
+/// 60 s.
 Duration default_verify_timeout(const std::optional<HealthCheck>&);
 
-/// What a service keeps across restarts of this process. Everything is relative: no clock of any machine is trusted.
+/// What a service keeps across restarts of this process. Everything is relative: no clock of any
+/// machine is trusted.
 struct ServiceRecord {
   ServiceKey key;
-  std::vector<Duration> budget_left;  // healthy time still needed until each spent restart is forgiven
+  std::vector<Duration>
+      budget_left;  // healthy time still needed until each spent restart is forgiven
   bool quarantined = false;
-  Duration trial_in{};                // until the next trial, when quarantined
-  Duration maintenance_left{};        // 0: none
+  Duration trial_in{};          // until the next trial, when quarantined
+  Duration maintenance_left{};  // 0: none
   bool operator==(const ServiceRecord&) const = default;
 };
 

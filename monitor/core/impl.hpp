@@ -1,0 +1,159 @@
+#pragma once
+
+// The parts of Core, one file each: containers.cpp (facts), probing.cpp, states.cpp (judgement ->
+// state), healing.cpp (operations), core.cpp (dispatch, deadlines, views).
+
+#include <map>
+#include <set>
+#include <string>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include "core/core.hpp"
+#include "core/deadlines.hpp"
+#include "core/rng.hpp"
+#include "core/service.hpp"
+#include "core/storm.hpp"
+
+namespace sentinel::core {
+
+class Core::Impl {
+ public:
+  explicit Impl(Config config) : config_(config), rng_(config.seed) {}
+
+  void on(const Event& event, Time now, Actions& out);
+  std::optional<Time> next_deadline() const;
+  ServiceView view(const Service& service) const;
+
+  Config config_;
+  Rng rng_;
+  Time now_{};
+  Actions* out_ = nullptr;  // valid during on()
+  bool engine_up_ = false;
+  bool engine_ever_up_ = false;
+  Time engine_lost_at_{};
+  bool listed_ = false;
+  std::size_t first_inspects_ = 0;  // containers never inspected yet
+  Storm storm_;
+  bool full_told_ = false;
+
+  std::unordered_map<ContainerId, Container> containers_;
+  std::map<ServiceKey, ServiceId> keys_;
+  std::unordered_map<ServiceId, Service> services_;
+  std::unordered_map<std::string, std::vector<ServiceId>> by_service_name_;
+  std::unordered_map<OperationId, ServiceId> operations_;
+  std::map<ServiceKey, ServiceRecord> restored_;
+  std::map<ServiceKey, IntentRecord> restored_intents_;
+  Time restored_until_ = never;  // records of services that did not come back are dropped then
+
+  Deadlines<ServiceId> service_due_;
+  Deadlines<ContainerId> container_due_;
+  std::set<std::pair<Time, ServiceId>> ready_;
+  unsigned in_flight_ = 0;
+  ServiceId last_service_ = 0;
+  OperationId last_operation_ = 0;
+  std::uint64_t last_token_ = 0;
+  std::size_t watched_ = 0;  // services whose container runs
+
+ private:
+  // core.cpp
+  void handle(const Tick&) {}
+  void handle(const Restored&);
+  void handle(const EngineConnected&);
+  void handle(const EngineLost&);
+  void handle(const Reconfigured&);
+  void handle(const SetMaintenance&);
+  void fire_deadlines();
+  void schedule(Service&);
+  Time due_of(const Service&) const;
+  void drop_restored_intents();
+
+  // containers.cpp
+  void handle(const Listed&);
+  void handle(const Hint&);
+  void handle(const Inspected&);
+  Container* know(const ContainerId&);
+  void first_inspect_over(Container&);
+  void want_inspect(Container&);
+  void send_inspect(Container&);
+  void inspect_failed(Container&);
+  void container_due(const ContainerId&);
+  void accept_facts(Container&, const ContainerFacts&);
+  void accept_run(Container&, const ContainerStatus& before, bool first);
+  void remove_container(const ContainerId&);
+  Service* attach(Container&);
+  void detach(Container&);
+  void choose_current(Service&);
+  void current_changed(Service&);
+  void rename(const std::string& service_name);
+  void remove_service(ServiceId);
+  void hint_intent(Container&, HintKind);
+  bool own_hint(const Container&) const;
+
+  // probing.cpp
+  void handle(const ProbeFinished&);
+  void reset_probes(Service&, bool spread);
+  void run_probes(Service&);
+  Time probes_due(const Service&) const;
+  Duration probe_interval(const Service&, const Probe&, const ProbeSpec&) const;
+
+  // states.cpp
+  void evaluate(Service&);
+  Judgement judge_now(const Service&) const;
+  State state_of(const Service&, const Judgement&) const;
+  void enter(Service&, State, std::string reason, ProbeReason);
+  void overlays(Service&);
+  std::string why_not(const Service&) const;
+  std::string decision(const Service&) const;
+  void tell_left_alone(Service&);
+
+  // healing.cpp
+  void handle(const OperationDone&);
+  void handle(const IntentStored&);
+  void heal(Service&);
+  void consider(Service&);
+  void wait(Service&, Duration at_least);
+  void quarantine(Service&);
+  void pump_ready();
+  void prepare(Service&);
+  void preparing(Service&);
+  void send(Service&, Step);
+  void exiting(Service&);
+  void confirm(Service&, bool unclear, Duration settle);
+  void confirming(Service&);
+  void begin_verify(Service&);
+  void verifying(Service&);
+  void failed(Service&, std::string_view result, const std::string& text);
+  void healed(Service&);
+  void abandon(Service&, const std::string& why);
+  void unprepare(Service&, const std::string& why);
+  void idle(Service&);
+  void release_place(Service&);
+  void take_up(Service&);
+  void leave_ready(Service&);
+  bool holds_place(const Service& s) const {
+    return s.op.phase >= Phase::preparing && s.op.phase <= Phase::confirming;
+  }
+  Duration stop_timeout(const Service&) const;
+  bool may_act(const Service&) const;
+
+  // small things
+  Service* find(ServiceId id) {
+    const auto it = services_.find(id);
+    return it == services_.end() ? nullptr : &it->second;
+  }
+  Container* current(Service& s) { return s.current ? &containers_.at(*s.current) : nullptr; }
+  const Container* current(const Service& s) const {
+    return s.current ? &containers_.at(*s.current) : nullptr;
+  }
+  ServiceRecord record(const Service&) const;
+  void store(Service& s) { out_->emplace_back(StoreService{record(s)}); }
+  Notice notice(const Service&, NoticeKind, std::string text) const;
+  void tell(Notice n) { out_->emplace_back(std::move(n)); }
+  void tell(const Service& s, NoticeKind kind, std::string text) {
+    tell(notice(s, kind, std::move(text)));
+  }
+};
+
+}  // namespace sentinel::core

@@ -1,0 +1,180 @@
+#pragma once
+
+// The state the core keeps per container and per service, and the life of one healing operation:
+//
+//   phase       entered when                              left when
+//   idle        nothing is to be done
+//   waiting     a failure stands that may act             due (delay, back-off, trial) and a place
+//   under the cap is free and
+//                                                         no storm is held -> preparing; failure
+//                                                         gone -> idle
+//   preparing   intent is being stored (250 ms at most),  both answered, and the same run of the
+//   same container still
+//               container inspected anew unless just done fails -> acting; else back to waiting or
+//               idle, charge refunded
+//   acting      the Engine was asked                      answer or deadline (stop timeout + 25 s)
+//   -> exiting | confirming exiting     `kill` was accepted                       exit seen ->
+//   acting (start) confirming  the answer has to be seen in an inspect   new StartedAt ->
+//   verifying; exited -> acting (start) when the answer
+//                                                         was unclear, else failed; unchanged ->
+//                                                         failed once nothing can come
+//   verifying   a new run has begun                       healthy -> idle (healed); deadline or
+//   exit -> failed
+//
+//   failed: the next rung of the ladder (the last one repeats), from `waiting`, until the budget is
+//   used up: quarantined, then one trial each `trial`. A container that is gone, replaced, paused
+//   or stopped by others meanwhile is abandoned -> idle.
+//
+// preparing, acting, exiting and confirming hold one of `max_concurrent` places; waiting and
+// verifying hold none, so that services that never become healthy cannot keep others from being
+// healed.
+
+#include <deque>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "core/action.hpp"
+#include "core/flap.hpp"
+#include "core/judgement.hpp"
+#include "core/ledger.hpp"
+#include "core/probe_judge.hpp"
+#include "core/types.hpp"
+
+namespace sentinel::core {
+
+// Limits of waiting for others. Each is reported when it is reached.
+inline constexpr Duration intent_limit = 250ms;  // the durable intent, then go on without
+inline constexpr Duration inspect_limit = 15s;   // one inspect
+inline constexpr unsigned inspect_tries = 5;     // then the next list decides
+inline constexpr Duration fresh_for =
+    1s;  // an inspect this recent need not be repeated before acting
+inline constexpr Duration answer_slack = 25s;  // beyond the stop timeout, for an operation's answer
+inline constexpr Duration unclear_slack =
+    5s;  // beyond the stop timeout, for an operation whose answer was lost
+inline constexpr Duration confirm_limit = 60s;  // for seeing the result, once nothing more can come
+inline constexpr Duration exit_limit = 10s;     // from an accepted SIGKILL to the exit
+inline constexpr Duration settle_time =
+    10s;  // running without any check counts as healthy after this
+inline constexpr Duration own_hints_for =
+    2s;  // events of our own operation may trail its answer by this
+inline constexpr Duration recreate_hold =
+    2min;  // two containers of one identity: a deployment is under way
+inline constexpr Duration forget_after = 10min;  // a service without container
+
+struct Container {
+  ContainerId id;
+  std::shared_ptr<const ContainerInfo> info;  // null until the first inspect
+  ContainerStatus status;
+  ServiceId service = 0;  // 0: not watched
+  Purpose purpose;
+
+  Time run_began{};  // our time, of the run status.started_at
+  bool run_seen_from_start = false;
+  Time inspected_at = Time::min();
+
+  std::uint64_t token = 0;  // of the inspect under way, 0: none
+  bool again = false;       // something happened since it was sent
+  unsigned tries = 0;
+  Time retry_at = never;
+  bool awaited = true;  // not inspected yet, and counted in Impl::first_inspects_
+};
+
+struct Probe {
+  ProbeJudge judge;
+  std::uint64_t sequence = 0;
+  bool running = false;
+  bool passed_in_run = false;
+  Time next = never;  // start, or deadline of the answer while running
+  Time slot{};  // the due time of the latest start; the next is counted from here, so that nothing
+                // drifts
+  std::string sentence;
+  ProbeReason reason = ProbeReason::none;
+  std::optional<Time> last;
+  Duration took{};
+  bool address_told = false;
+};
+
+enum class Phase : std::uint8_t {
+  idle,
+  waiting,
+  preparing,
+  acting,
+  exiting,
+  confirming,
+  verifying
+};
+
+struct Operation {
+  Phase phase = Phase::idle;
+  OperationId id = 0;        // of the latest attempt; 0: none yet
+  bool intent_kept = false;  // a stored intent has to be forgotten at the end
+  Rung rung = Rung::restart;
+  bool trial = false;
+  bool charged = false;
+
+  Time due = never;    // waiting: earliest start
+  bool ready = false;  // waiting: in the queue for a place
+  bool intent_known = false;
+  Time intent_due = never;
+  bool inspected = false;
+
+  ContainerId container;
+  std::int64_t started_at = 0;  // of the run to be replaced
+  Step step = Step::restart;
+  Time sent{};            // of the step
+  Time first_sent{};      // of the attempt's first step
+  Time deadline = never;  // of the phase
+  OperationResult result = OperationResult::unknown;
+  std::string detail;       // what the Engine said of a failure
+  bool unclear = false;     // the answer was lost: it may still happen
+  Time confirm_from{};      // an inspect from here on counts
+  Time settle_until{};      // until here the result may still appear
+  bool completing = false;  // a start after an interrupted restart; at most once per attempt
+  Time own_until{};         // events up to here are our own
+  unsigned stops_seen = 0;
+  bool interfered = false;
+  Time verify_from{};
+};
+
+struct Service {
+  ServiceId id = 0;
+  ServiceKey key;
+  std::string name;
+  std::vector<ContainerId> containers;  // with this identity; usually one
+  std::optional<ContainerId> current;
+  Time crowded_since = never;  // more than one container since
+  Time empty_since = never;
+
+  State state = State::unknown;
+  Time since{};
+  std::string reason;
+  ProbeReason probe_reason = ProbeReason::none;
+  Overlays overlays;
+  Judgement judged;
+  std::optional<Time> down_since;
+  Time maintenance_until = Time::min();
+
+  Budget budget;  // as last configured, also while there is no container
+  Ledger ledger;
+  Flap flap;
+  std::vector<Probe> probes;
+  Operation op;
+  unsigned rung_index = 0;
+  unsigned attempts = 0;              // in this episode
+  unsigned unprepared = 0;            // attempts given up before the Engine was asked, in a row
+  std::optional<Time> failing_since;  // of the failure that `waiting` counts from
+  bool quarantined = false;
+  Time trial_at = never;
+  bool unverified =
+      false;  // the last operation did not make it healthy: a failure of its own until it is
+  std::string alone_because;  // last reason told for leaving it alone
+  std::optional<bool> well;   // of the last settled state, for flapping
+  bool counted = false;       // in Impl::watched_
+  unsigned restarts = 0;
+  Time stale_check = never;
+  bool stale_told = false;
+};
+
+}  // namespace sentinel::core

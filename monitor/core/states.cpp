@@ -1,0 +1,237 @@
+// From what was judged, and what is being done about it, to the state that people see.
+
+#include <algorithm>
+
+#include "core/impl.hpp"
+
+namespace sentinel::core {
+namespace {
+
+bool well(State s) { return s == State::healthy || s == State::degraded; }
+bool down(State s) {
+  return s == State::unhealthy || s == State::recovering || s == State::quarantined;
+}
+
+}  // namespace
+
+Judgement Core::Impl::judge_now(const Service& s) const {
+  const Container* c = current(s);
+  if (c == nullptr) return judge({});
+  std::vector<ProbeInput> inputs;
+  inputs.reserve(s.probes.size());
+  for (std::size_t i = 0; i < s.probes.size(); ++i) {
+    const auto& p = s.probes[i];
+    inputs.push_back({.spec = &c->info->settings.probes[i],
+                      .verdict = p.judge.verdict(),
+                      .passed_in_run = p.passed_in_run,
+                      .ignored = p.address_told && !p.judge.verdict(),
+                      .sentence = &p.sentence,
+                      .reason = p.reason});
+  }
+  return judge({.info = c->info.get(),
+                .status = &c->status,
+                .probes = inputs,
+                .purpose = c->purpose,
+                .in_grace = now_ < after(c->run_began, start_grace(*c->info)),
+                .run_seen_from_start = c->run_seen_from_start});
+}
+
+// Judges, lets healing act on it, then shows the result. The only place where a state changes, but
+// for the moment at which an operation is sent.
+void Core::Impl::evaluate(Service& s) {
+  overlays(s);
+  if (s.overlays.blind) {
+    schedule(s);
+    return;
+  }
+  s.judged = judge_now(s);
+  const Container* c = current(s);
+  const bool counted =
+      c != nullptr && (c->status.run == RunState::running || c->status.run == RunState::restarting);
+  if (counted != s.counted) {
+    s.counted = counted;
+    watched_ = counted ? watched_ + 1 : watched_ - 1;
+  }
+  if (well(s.judged.state) && s.op.phase != Phase::verifying) s.unverified = false;
+  if (s.judged.state == State::stopped) s.unverified = false;
+
+  // The failure is shown before what is done about it.
+  const bool settled = s.op.phase == Phase::idle || s.op.phase == Phase::waiting;
+  if (settled) enter(s, state_of(s, s.judged), s.judged.reason, s.judged.probe_reason);
+  heal(s);
+  enter(s, state_of(s, s.judged), s.judged.reason, s.judged.probe_reason);
+  if (s.quarantined && well(s.state) && s.op.phase != Phase::verifying) {
+    s.quarantined = false;
+    s.trial_at = never;
+    store(s);
+  }
+  overlays(s);
+  schedule(s);
+}
+
+State Core::Impl::state_of(const Service& s, const Judgement& j) const {
+  if (s.op.phase >= Phase::acting) return State::recovering;
+  if (j.state == State::stopped) return State::stopped;
+  const Container* c = current(s);
+  if (c != nullptr && c->status.run == RunState::paused) {
+    return s.state == State::recovering ? State::unhealthy : s.state;
+  }
+  const bool failing = j.failing() || (s.unverified && !well(j.state));
+  if (failing) return s.quarantined ? State::quarantined : State::unhealthy;
+  return j.state;
+}
+
+void Core::Impl::enter(Service& s, State to, std::string reason, ProbeReason probe_reason) {
+  if (to == State::recovering)
+    reason = std::string{to_string(s.op.rung)} +
+             (s.op.phase == Phase::verifying ? ": waiting to be healthy" : " under way");
+  if (s.unverified && (to == State::unhealthy || to == State::quarantined) && !s.judged.failing()) {
+    reason = "still " + reason + " after a restart";
+  }
+  if (to == s.state) {
+    s.reason = std::move(reason);
+    s.probe_reason = probe_reason;
+    return;
+  }
+  Transition t{.service = s.id,
+               .key = s.key,
+               .name = s.name,
+               .container = s.current.value_or(ContainerId{}),
+               .from = s.state,
+               .to = to,
+               .reason = reason,
+               .probe_reason = probe_reason,
+               .in_previous = now_ - s.since,
+               .down_for = {},
+               .maintenance = s.overlays.maintenance};
+  const bool was_down = down(s.state);
+  s.state = to;
+  s.since = now_;
+  s.reason = std::move(reason);
+  s.probe_reason = probe_reason;
+  if (down(to)) {
+    if (!s.down_since) s.down_since = now_;
+  } else if (well(to) || to == State::stopped) {
+    if (s.down_since && well(to)) t.down_for = now_ - *s.down_since;
+    s.down_since.reset();
+  }
+  out_->emplace_back(std::move(t));
+  if (well(to) || down(to)) {
+    if (s.well && *s.well != well(to)) s.flap.add(now_);
+    s.well = well(to);
+  }
+  if (to == State::unhealthy && !was_down) {
+    if (const auto count = storm_.add(s.id, watched_, config_, now_)) {
+      Notice n;
+      n.kind = NoticeKind::storm_began;
+      n.text = std::to_string(*count) + " of " + std::to_string(watched_) +
+               " services turned unhealthy within " + in_words(config_.storm_window) +
+               ": healing is held for " + in_words(config_.storm_hold);
+      tell(std::move(n));
+    }
+  }
+}
+
+void Core::Impl::overlays(Service& s) {
+  const Container* c = current(s);
+  auto& o = s.overlays;
+  o.blind = !engine_up_ || !listed_;
+  o.paused = c != nullptr && c->status.run == RunState::paused;
+  const bool maintenance = now_ < s.maintenance_until;
+  if (o.maintenance && !maintenance) {
+    s.maintenance_until = Time::min();
+    tell(s, NoticeKind::maintenance_ended, "maintenance of " + s.name + " is over");
+    store(s);
+  }
+  o.maintenance = maintenance;
+  if (s.flap.settle(now_)) {
+    if (s.flap.active())
+      tell(s, NoticeKind::flapping,
+           s.name + " is flapping: " + std::to_string(Flap::set_at) + " changes within " +
+               in_words(Flap::window));
+    else
+      tell(s, NoticeKind::flapping_ended, s.name + " has stopped flapping");
+  }
+  o.flapping = s.flap.active();
+  // Only time in which the service is known to be healthy counts for the budget.
+  s.ledger.run(s.state == State::healthy && !o.blind && !o.paused, now_);
+  if (s.ledger.settle(s.budget, now_) > 0) store(s);
+}
+
+bool Core::Impl::may_act(const Service& s) const {
+  const Container* c = current(s);
+  if (c == nullptr) return false;
+  const auto& on = c->info->settings.heal_on;
+  const auto& f = s.judged.failures;
+  return (f.unhealthy && on.unhealthy) || (f.probe && on.probe) ||
+         (f.exited && (on.exited || c->purpose.ours)) || (s.unverified && !s.judged.failing());
+}
+
+// Why nothing is done about a failure; empty: something may be done.
+std::string Core::Impl::why_not(const Service& s) const {
+  const Container* c = current(s);
+  if (c == nullptr) return "it has no container";
+  const auto& info = *c->info;
+  if (s.overlays.maintenance) return "it is in maintenance";
+  if (s.overlays.paused) return "it is paused";
+  if (s.judged.policy_acts) return "its restart policy is at work";
+  if (info.settings.ladder.empty()) return "sentinel.heal is none";
+  if (info.swarm_task) return "it is a Swarm task: Swarm replaces it";
+  if (info.auto_remove) return "it was started with --rm: its end is meant to be its removal";
+  if (s.crowded_since != never && now_ < after(s.crowded_since, recreate_hold))
+    return "it is being recreated";
+  if (!may_act(s)) {
+    if (s.judged.failures.exited) return "it exited, and sentinel.heal.on does not name exited";
+    if (s.judged.failures.probe && !s.judged.failures.unhealthy)
+      return "a probe fails, and sentinel.heal.on does not name probe";
+    return "sentinel.heal.on does not name unhealthy";
+  }
+  return {};
+}
+
+void Core::Impl::tell_left_alone(Service& s) {
+  auto why = why_not(s);
+  if (why == s.alone_because) return;
+  s.alone_because = std::move(why);
+  if (!s.alone_because.empty() && !s.judged.policy_acts)
+    tell(s, NoticeKind::left_alone, s.name + " is left alone: " + s.alone_because);
+}
+
+std::string Core::Impl::decision(const Service& s) const {
+  if (s.overlays.blind) return "the Engine does not answer: judgement and healing are held";
+  const Container* c = current(s);
+  const auto in = [&](Time t) { return in_words(t > now_ ? t - now_ : Duration{}); };
+  switch (s.op.phase) {
+    case Phase::waiting: {
+      if (s.op.ready && storm_.holding())
+        return "will be healed when the storm hold ends, in " + in(*storm_.until());
+      if (s.op.ready)
+        return "will be healed as soon as fewer than " + std::to_string(config_.max_concurrent) +
+               " others are being healed";
+      return (s.quarantined ? "quarantined: the next trial is in " : "next attempt in ") +
+             in(s.op.due);
+    }
+    case Phase::preparing:
+      return "about to be healed: its intent is being stored and its state checked once more";
+    case Phase::acting:
+    case Phase::exiting:
+      return "the Engine was asked to " + std::string{to_string(s.op.step)} + " it, " +
+             in_words(now_ - s.op.sent) + " ago";
+    case Phase::confirming: return "the Engine has answered; its result is being checked";
+    case Phase::verifying:
+      return "acted on; it has " + in(s.op.deadline) + " left to become healthy";
+    case Phase::idle: break;
+  }
+  if (c == nullptr) return "it has no container";
+  if (well(s.judged.state)) return "nothing to do: it is " + std::string{to_string(s.state)};
+  if (s.judged.failing() || s.unverified || s.judged.policy_acts) {
+    const auto why = why_not(s);
+    if (!why.empty()) return "left alone: " + why;
+    if (s.quarantined)
+      return "quarantined for good: its budget is used up and sentinel.heal.trial is 0";
+  }
+  if (s.judged.state == State::stopped) return "left alone: " + s.judged.reason;
+  return "nothing to do yet: it is " + std::string{to_string(s.state)};
+}
+
+}  // namespace sentinel::core
