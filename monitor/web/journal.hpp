@@ -1,0 +1,45 @@
+#pragma once
+
+// What was decided lately, per service: the sentences of transitions and notices, for `explain` and the API. Kept in
+// memory, bounded per service and in all; the oldest go first.
+
+#include <cstddef>
+#include <cstdint>
+#include <deque>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/action.hpp"
+
+namespace sentinel::web {
+
+struct JournalEntry {
+  std::uint64_t sequence = 0;  // counts all entries of this process
+  std::int64_t unix_ms = 0;
+  std::string event;           // as in the log
+  std::string service;         // complete name, empty: the Engine as a whole
+  std::string text;
+};
+
+class Journal {
+ public:
+  explicit Journal(std::size_t per_service = 20, std::size_t in_all = 4000)
+      : per_service_{per_service}, in_all_{in_all} {}
+
+  void on(const core::Action& action, std::int64_t unix_ms);
+  /// Oldest first. `service` 0: about the Engine as a whole.
+  std::vector<JournalEntry> of(core::ServiceId service) const;
+  /// Of all services, oldest first, the newest `limit`.
+  std::vector<JournalEntry> newest(std::size_t limit) const;
+  std::size_t size() const { return size_; }
+
+ private:
+  std::size_t per_service_;
+  std::size_t in_all_;
+  std::size_t size_ = 0;
+  std::uint64_t sequence_ = 0;
+  std::unordered_map<core::ServiceId, std::deque<JournalEntry>> entries_;
+};
+
+}  // namespace sentinel::web

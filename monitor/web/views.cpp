@@ -1,0 +1,166 @@
+#include "web/views.hpp"
+
+#include <algorithm>
+#include <nlohmann/json.hpp>
+
+#include "observe/text.hpp"
+#include "protocol/settings.hpp"
+
+namespace sentinel::web {
+
+namespace {
+
+using Json = nlohmann::ordered_json;
+
+double seconds(core::Duration d) {
+  return std::chrono::duration<double>(d).count();
+}
+
+Json overlays_json(const core::Overlays& overlays) {
+  Json list = Json::array();
+  if (overlays.maintenance) list.push_back("maintenance");
+  if (overlays.flapping) list.push_back("flapping");
+  if (overlays.blind) list.push_back("blind");
+  if (overlays.paused) list.push_back("paused");
+  return list;
+}
+
+Json optional_duration(const std::optional<core::Duration>& d) {
+  return d ? Json(protocol::format_duration(*d)) : Json(nullptr);
+}
+
+std::string_view verdict_of(const core::ProbeView& probe) {
+  if (!probe.known) return "unknown";
+  switch (probe.verdict) {
+    case core::Verdict::pass: return "pass";
+    case core::Verdict::warn: return "warn";
+    case core::Verdict::fail: return "fail";
+  }
+  return "unknown";
+}
+
+Json probes_json(const core::ServiceView& view, const Moment& moment) {
+  Json list = Json::array();
+  for (const core::ProbeView& probe : view.probes) {
+    Json one;
+    one["name"] = probe.name;
+    one["url"] = probe.url;
+    one["result"] = verdict_of(probe);
+    one["text"] = probe.sentence;
+    one["last"] = probe.last ? Json(moment.wall(*probe.last)) : Json(nullptr);
+    one["took_seconds"] = seconds(probe.took);
+    list.push_back(std::move(one));
+  }
+  return list;
+}
+
+Json settings_json(const core::ServiceSettings& s) {
+  Json json;
+  json["enable"] = s.enabled;
+  json["heal"] = protocol::format_ladder(s.ladder);
+  json["heal.on"] = protocol::format_failure_set(s.heal_on);
+  json["heal.stop-timeout"] = optional_duration(s.stop_timeout);
+  json["heal.start-grace"] = optional_duration(s.start_grace);
+  json["heal.delay"] = protocol::format_duration(s.delay);
+  json["heal.verify-timeout"] = optional_duration(s.verify_timeout);
+  json["heal.budget"] = protocol::format_budget(s.budget);
+  json["heal.trial"] = protocol::format_duration(s.trial);
+  json["heal.backoff"] = protocol::format_backoff(s.backoff);
+  for (const core::ProbeSpec& probe : s.probes) {
+    const std::string prefix = "probe." + probe.name;
+    json[prefix] = probe.url;
+    json[prefix + ".interval"] = protocol::format_duration(probe.interval);
+    json[prefix + ".timeout"] = protocol::format_duration(probe.timeout);
+    json[prefix + ".fall"] = probe.fall;
+    json[prefix + ".rise"] = probe.rise;
+  }
+  return json;
+}
+
+}  // namespace
+
+std::string Moment::wall(core::Time t) const {
+  // Counted in milliseconds: differences of two core times fit, whatever they are.
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(t - now).count();
+  return observe::rfc3339(unix_ms + ms);
+}
+
+Json summary_json(const core::ServiceView& view, const Moment& moment) {
+  Json json;
+  json["name"] = view.name;
+  json["full_name"] = view.key.to_string();
+  json["project"] = view.key.project;
+  json["service"] = view.key.service;
+  json["replica"] = view.key.replica;
+  json["state"] = core::to_string(view.state);
+  json["since"] = moment.wall(view.since);
+  json["for_seconds"] = seconds(moment.now - view.since);
+  json["reason"] = view.reason;
+  json["overlays"] = overlays_json(view.overlays);
+  json["decision"] = view.decision;
+  json["phase"] = view.phase;
+  json["next_attempt"] = view.next_attempt ? Json(moment.wall(*view.next_attempt)) : Json(nullptr);
+  json["budget_remaining"] = view.budget_remaining;
+  json["restarts"] = view.restarts;
+  const bool has_container = view.container != core::ContainerId{};
+  json["container"] = has_container ? Json(view.container.hex()) : Json(nullptr);
+  json["container_name"] = view.container_name;
+  json["image"] = view.image;
+  return json;
+}
+
+Json detail_json(const core::ServiceView& view, const Moment& moment) {
+  Json json = summary_json(view, moment);
+  Json engine;
+  engine["run"] = core::to_string(view.status.run);
+  engine["health"] = core::to_string(view.status.health);
+  engine["health_stale"] = view.status.health_stale;
+  engine["health_output"] = view.status.health_output;
+  engine["failing_streak"] = view.status.failing_streak;
+  engine["exit_code"] = view.status.exit_code;
+  engine["oom_killed"] = view.status.oom_killed;
+  engine["address"] = view.status.address;
+  json["engine"] = std::move(engine);
+  json["probes"] = probes_json(view, moment);
+  json["settings"] = settings_json(view.settings);
+  return json;
+}
+
+Json process_json(const ProcessView& process) {
+  Json json;
+  json["version"] = process.version;
+  json["revision"] = process.revision;
+  json["uptime_seconds"] = seconds(process.uptime);
+  Json engine;
+  engine["endpoint"] = process.engine;
+  engine["up"] = process.engine_up;
+  engine["reason"] = process.engine_up ? std::string{} : process.engine_reason;
+  engine["version"] = process.engine_version;
+  engine["api_version"] = process.api_version;
+  engine["synchronised"] = process.synchronised;
+  json["engine"] = std::move(engine);
+  json["store"] = {{"durable", process.store_durable}, {"reason", process.store_reason}};
+  json["healing"] = {{"in_flight", process.operations_in_flight},
+                     {"max_concurrent", process.max_concurrent},
+                     {"storm_hold", process.storm}};
+  json["config"] = {{"file", process.config_file}, {"ok", process.config_ok}};
+  return json;
+}
+
+Json journal_json(const std::vector<JournalEntry>& entries) {
+  Json list = Json::array();
+  for (const JournalEntry& entry : entries) {
+    list.push_back({{"sequence", entry.sequence},
+                    {"time", observe::rfc3339(entry.unix_ms)},
+                    {"event", entry.event},
+                    {"service", entry.service},
+                    {"text", entry.text}});
+  }
+  return list;
+}
+
+std::string dump(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+}
+
+}  // namespace sentinel::web
