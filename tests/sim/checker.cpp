@@ -1,0 +1,294 @@
+#include "sim/checker.hpp"
+
+#include <algorithm>
+#include <utility>
+
+#include "sim/fleet.hpp"
+
+namespace sentinel::sim {
+
+using namespace std::chrono_literals;
+using core::RunState;
+using core::State;
+using core::Step;
+
+namespace {
+
+// The core may act on an inspect that is one second old and waits 250 ms for the store; the rest is the schedule's jitter.
+constexpr Duration fresh = 2s;
+// Events of an operation trail its answer: for this long a person's stop cannot be told from our own.
+constexpr Duration own_events = 5s;
+
+bool belongs(core::Rung rung, Step step) {
+  switch (rung) {
+    case core::Rung::restart: return step == Step::restart || step == Step::start;
+    case core::Rung::kill: return step == Step::kill || step == Step::start;
+    case core::Rung::stop: return step == Step::stop;
+  }
+  return false;
+}
+
+}  // namespace
+
+void Checker::fail(Index container, Time now, std::string what) {
+  if (!failure_.empty()) return;
+  culprit_ = container;
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count();
+  failure_ = std::move(what) + " [container " + std::to_string(container) + " at " + std::to_string(ms) + " ms]";
+}
+
+Checker::Seen& Checker::seen(Index container) {
+  if (seen_.size() <= container) seen_.resize(engine_.size());
+  return seen_[container];
+}
+
+void Checker::process_started(const core::Restored& restored, Time now) {
+  for (auto& [key, account] : accounts_) account.maintenance_until = Time::min();
+  for (const core::ServiceRecord& record : restored.services) {
+    Account& account = accounts_[record.key];
+    account.maintenance_until = record.maintenance_left > 0s ? now + record.maintenance_left : Time::min();
+    settle(account, now);
+    // What was never made durable is forgotten, and rightly so; what was durable must be in the record.
+    const auto kept = static_cast<std::size_t>(std::ranges::count_if(account.attempts, &Attempt::durable));
+    if (record.budget_left.size() < kept) {
+      fail(0, now, "the stored record of " + record.key.to_string() + " forgot a restart");
+    }
+  }
+  for (auto& [key, account] : accounts_) {
+    std::erase_if(account.attempts, [](const Attempt& attempt) { return !attempt.durable; });
+    account.chain = 0;
+  }
+}
+
+void Checker::process_ended(Time now) {
+  seen_.assign(engine_.size(), Seen{});
+  in_flight_.clear();
+  ops_.clear();
+  states_.clear();
+  engine_known_up_ = false;
+  storm_since_.reset();
+  for (auto& [key, account] : accounts_) {
+    account.healthy = account.clock(now);
+    account.healthy_since.reset();
+  }
+}
+
+void Checker::durable(core::OperationId op) {
+  const auto found = ops_.find(op);
+  if (found == ops_.end()) return;
+  found->second.durable = true;
+  for (Attempt& attempt : accounts_[found->second.intent.key].attempts) {
+    if (attempt.op == op) attempt.durable = true;
+  }
+}
+
+void Checker::delivered(const core::Event& event, const Origin& origin, Time now) {
+  if (const auto* hint = std::get_if<core::Hint>(&event)) {
+    Seen& s = seen(origin.container);
+    switch (hint->kind) {
+      case core::HintKind::destroy: s.known_gone = true; break;
+      case core::HintKind::pause: s.pause_told = now; break;
+      case core::HintKind::stop:
+      case core::HintKind::kill:
+        if (origin.cause == Cause::person) s.person_stop_true = std::max(s.person_stop_true, origin.truth_at);
+        break;
+      default: break;
+    }
+  } else if (const auto* inspected = std::get_if<core::Inspected>(&event)) {
+    Seen& s = seen(origin.container);
+    s.inspected_at = now;
+    s.outcome = inspected->outcome;
+    s.snapshot_at = origin.truth_at;
+    if (inspected->outcome == core::Inspected::Outcome::gone) s.known_gone = true;
+    if (inspected->facts) s.status = inspected->facts->status;
+  } else if (const auto* done = std::get_if<core::OperationDone>(&event)) {
+    const auto op = ops_.find(done->op);
+    if (op == ops_.end() || op->second.last_step != done->step) return;
+    const Index index = engine_.find(op->second.intent.container);
+    if (index == engine_.size()) {
+      std::erase_if(in_flight_, [&](Index i) { return seen_[i].flight == done->op; });
+      return;
+    }
+    Seen& s = seen(index);
+    if (s.flight != done->op) return;
+    s.flight = 0;
+    s.own_activity = now;
+    std::erase(in_flight_, index);
+  } else if (const auto* stored = std::get_if<core::IntentStored>(&event)) {
+    const auto op = ops_.find(stored->op);
+    if (op != ops_.end()) op->second.answered = true;
+  } else if (std::holds_alternative<core::EngineConnected>(event)) {
+    engine_known_up_ = true;
+  } else if (std::holds_alternative<core::EngineLost>(event)) {
+    engine_known_up_ = false;
+  } else if (const auto* maintenance = std::get_if<core::SetMaintenance>(&event)) {
+    accounts_[maintenance->key].maintenance_until = maintenance->duration > 0s ? now + maintenance->duration : Time::min();
+  }
+}
+
+void Checker::acted(const core::Action& action, Time now) {
+  if (const auto* store = std::get_if<core::StoreIntent>(&action)) {
+    if (!(store->intent.key == store->service.key)) fail(0, now, "an intent and its service record have different keys");
+    ops_[store->intent.op] = {store->intent, store->service.budget_left.size(), now, false, false, false, Step::restart};
+  } else if (const auto* operate = std::get_if<core::Operate>(&action)) {
+    check_operate(*operate, now);
+  } else if (const auto* change = std::get_if<core::Transition>(&action)) {
+    transition(*change, now);
+  } else if (const auto* notice = std::get_if<core::Notice>(&action)) {
+    switch (notice->kind) {
+      case core::NoticeKind::healed: ++counters_.healed; break;
+      case core::NoticeKind::quarantined: ++counters_.quarantined; break;
+      case core::NoticeKind::intent_not_durable: ++counters_.not_durable; break;
+      case core::NoticeKind::storm_began:
+        ++counters_.storms;
+        storm_since_ = now;
+        break;
+      case core::NoticeKind::storm_ended: storm_since_.reset(); break;
+      default: break;
+    }
+  }
+}
+
+void Checker::check_operate(const core::Operate& operate, Time now) {
+  ++counters_.operations;
+  const Index index = engine_.find(operate.id);
+  const auto found = ops_.find(operate.op);
+  if (found == ops_.end()) return fail(index, now, "an operation without a stored intent");
+  Op& op = found->second;
+  if (!engine_known_up_) return fail(index, now, "an operation while the Engine is lost");
+  if (!op.answered && now - op.asked < 250ms) return fail(index, now, "an operation before its intent was stored");
+  if (op.intent.container != operate.id) return fail(index, now, "an operation on another container than intended");
+  if (!belongs(op.intent.rung, operate.step)) return fail(index, now, "a step that is not of the rung");
+
+  std::erase_if(in_flight_, [&](Index i) { return seen_[i].flight == 0 || seen_[i].flight_until <= now; });
+  if (in_flight_.size() >= config_.max_concurrent) return fail(index, now, "more operations in flight than the cap allows");
+  op.last_step = operate.step;
+  const bool first = !std::exchange(op.begun, true);
+  if (index == engine_.size()) return;  // gone and unknown: answered with 404, harmless; known_gone is checked below
+
+  const Container& truth = engine_[index];
+  Seen& s = seen(index);
+  if (s.flight != 0 && s.flight_until > now) return fail(index, now, "two operations in flight on one container");
+  if (engine_.busy_for_sentinel(index)) return fail(index, now, "the Engine is still working on our previous operation");
+  if (!may_be_healed(*truth.info)) return fail(index, now, "a container that must not be touched");
+  if (std::ranges::find(truth.info->settings.ladder, op.intent.rung) == truth.info->settings.ladder.end()) {
+    return fail(index, now, "a rung that is not on the ladder");
+  }
+  const Duration timeout = truth.info->settings.stop_timeout.value_or(truth.info->stop_timeout);
+  const bool stops = operate.step == Step::restart || operate.step == Step::stop;
+  if (stops && operate.stop_timeout != timeout) return fail(index, now, "not the container's stop timeout");
+  if (first) check_first(operate, op, truth, s, index, now);
+  check_known_intent(operate, truth, s, index, now);
+
+  s.flight = operate.op;
+  s.flight_until = now + operate.stop_timeout + 20s;
+  s.own_activity = now;
+  in_flight_.push_back(index);
+}
+
+void Checker::check_first(const core::Operate& operate, Op& op, const Container& truth, const Seen& s, Index index, Time now) {
+  if (s.outcome != core::Inspected::Outcome::found || (s.inspected_at < now - fresh && now > excused_until_)) {
+    return fail(index, now, "an operation without a fresh inspect before it");
+  }
+  const bool probed = !truth.info->settings.probes.empty();
+  const bool says_well = s.status.run == RunState::running &&
+                         (s.status.health == core::EngineHealth::healthy || s.status.health == core::EngineHealth::none);
+  if (says_well && !probed) return fail(index, now, "an operation although the inspect says that it is well");
+  if (says_well && !probes_lie_ && truth.serving && s.snapshot_at - truth.serving_since > 3min) {
+    return fail(index, now, "an operation on a container that has been well for minutes");
+  }
+  if (s.status.run == RunState::paused) return fail(index, now, "an operation on a container that the inspect says is paused");
+  const Account& account = accounts_[truth.info->key];
+  if (account.maintenance_until > now) return fail(index, now, "an operation during maintenance");
+  if (storm_since_ && op.asked > *storm_since_) return fail(index, now, "an operation begun while a storm is held");
+  if (operate.step == Step::start && op.intent.rung == core::Rung::kill && s.status.run == RunState::running) {
+    return fail(index, now, "a start of a running container");
+  }
+  check_budget(op, truth, index, now);
+}
+
+void Checker::check_known_intent(const core::Operate&, const Container& truth, const Seen& s, Index index, Time now) {
+  if (s.known_gone) return fail(index, now, "an operation on a container that is known to be gone");
+  if (now - s.own_activity < own_events) return;
+  const bool shown = s.snapshot_at >= truth.paused_at || s.pause_told > s.inspected_at;
+  if (truth.run == RunState::paused && shown) return fail(index, now, "an operation on a container that is known to be paused");
+  const bool stopped = (truth.run == RunState::exited || truth.run == RunState::removing) && truth.exit_cause == Cause::person;
+  if (stopped && s.person_stop_true >= truth.person_stopped_at && s.person_stop_true > Time::min()) {
+    return fail(index, now, "an operation on a container that is known to be stopped by a person");
+  }
+}
+
+void Checker::settle(Account& account, Time now) {
+  while (!account.attempts.empty() && account.clock(now) - account.attempts.front().mark >= account.budget.window) {
+    account.attempts.pop_front();
+  }
+}
+
+void Checker::check_budget(const Op& op, const Container& truth, Index index, Time now) {
+  const core::ServiceSettings& settings = truth.info->settings;
+  Account& account = accounts_[truth.info->key];
+  account.budget = settings.budget;
+  settle(account, now);
+  ++counters_.attempts;
+  if (op.intent.trial) {
+    ++counters_.trials;
+    if (settings.trial == 0s) return fail(index, now, "a trial although there are none");
+    const Time latest = std::max(account.last_trial, account.last_attempt);
+    if (latest > Time::min() && now - latest < settings.trial - 1s) return fail(index, now, "a trial too early");
+    account.last_trial = now;
+    return;
+  }
+  if (account.attempts.size() >= settings.budget.restarts) return fail(index, now, "more restarts than the budget allows");
+  if (op.budget_marks < account.attempts.size() + 1) return fail(index, now, "the stored record does not count this restart");
+  if (account.chain > 0) {
+    Duration base = settings.backoff.min;
+    for (unsigned i = 1; i < account.chain && base < settings.backoff.max; ++i) base = std::min(base * 2, settings.backoff.max);
+    const Duration least = std::max(settings.backoff.min, base - base / 4);
+    if (now - account.last_attempt < least) return fail(index, now, "an attempt before its back-off is over");
+  }
+  ++account.chain;
+  account.last_attempt = now;
+  account.attempts.push_back({op.intent.op, account.clock(now), op.durable});
+}
+
+void Checker::transition(const core::Transition& change, Time now) {
+  ++counters_.transitions;
+  State& state = states_.try_emplace(change.service, State::unknown).first->second;
+  if (change.from != state || change.from == change.to) {
+    fail(engine_.find(change.container), now,
+         "transitions do not form a path: " + change.key.to_string() + " was " + std::string{to_string(state)} + ", then " +
+             std::string{to_string(change.from)} + " -> " + std::string{to_string(change.to)});
+  }
+  state = change.to;
+  Account& account = accounts_[change.key];
+  const bool well = change.to == State::healthy || change.to == State::degraded;
+  if (well) {
+    account.chain = 0;
+    if (!account.healthy_since) account.healthy_since = now;
+  } else if (account.healthy_since) {
+    account.healthy = account.clock(now);
+    account.healthy_since.reset();
+  }
+  if (change.to == State::quarantined) account.quarantined_at = now;
+}
+
+void Checker::stepped(const core::Core& core, bool ticked, Time core_now, Time now) {
+  if (core.operations_in_flight() > config_.max_concurrent) fail(0, now, "the core counts more operations than the cap");
+  if (storm_since_ && now - *storm_since_ > config_.storm_hold + 2s && now > excused_until_) {
+    fail(0, now, "a storm is held too long");
+  }
+  if (!ticked) return;
+  const auto next = core.next_deadline();
+  if (!next || *next > core_now) {
+    idle_ticks_ = 0;
+  } else if (++idle_ticks_ > 3) {
+    fail(0, now, "ticks do not get the core past what is due");
+  }
+}
+
+bool Checker::quarantined_since(const core::ServiceKey& key, Time since) const {
+  const auto found = accounts_.find(key);
+  return found != accounts_.end() && found->second.quarantined_at >= since;
+}
+
+}  // namespace sentinel::sim
