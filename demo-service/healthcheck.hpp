@@ -10,8 +10,8 @@ namespace sentinel::demo {
 /// What a health check found. The line is what the Engine keeps as the check's output: printable,
 /// one line, at most 500 characters.
 struct HealthResult {
-    bool healthy = false;
-    std::string line;
+  bool healthy = false;
+  std::string line;
 };
 
 /// Asks once over HTTP; connecting, asking and the whole answer have `timeout` together. Healthy
@@ -19,4 +19,4 @@ struct HealthResult {
 /// of header and 64 KiB of body are read; redirects are not followed.
 [[nodiscard]] HealthResult check_health(const HealthUrl& url, std::chrono::milliseconds timeout);
 
-} // namespace sentinel::demo
+}  // namespace sentinel::demo

@@ -27,4 +27,4 @@ void log_line(LogLevel level, std::string_view event, std::string_view message,
 /// `text` with every control character and byte that is not ASCII replaced by '?'.
 [[nodiscard]] std::string printable(std::string_view text);
 
-} // namespace sentinel::demo
+}  // namespace sentinel::demo

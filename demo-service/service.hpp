@@ -8,4 +8,4 @@ namespace sentinel::demo {
 /// /simulate/exit asked for, or 1 when it cannot listen.
 [[nodiscard]] int run_service(const Options& options);
 
-} // namespace sentinel::demo
+}  // namespace sentinel::demo
