@@ -172,6 +172,15 @@ void EngineSession::relist(bool after_gap, Moment at, SessionCommands& out) {
   }
 }
 
+void EngineSession::reconfigure(bool watch_all, Moment at, SessionCommands& out) {
+  const bool same = watch_all == options_.watch_all;
+  options_.watch_all = watch_all;
+  if (same || state_ == State::stopped || state_ == State::waiting || state_ == State::asking_version) return relist(true, at, out);
+  resuming_ = connected_;
+  forget_calls(out);
+  ask_version(out);
+}
+
 void EngineSession::ask_ping(SessionCommands& out) {
   ++counts_.pings;
   ping_call_ = ++last_call_;

@@ -113,6 +113,9 @@ class EngineSession {
   /// The core, a full queue or new settings want a list. Lists that are wanted at once become one.
   void relist(bool after_gap, Moment at, SessionCommands& out);
 
+  /// Another filter for lists and events takes a new stream; everything is inspected again in any case.
+  void reconfigure(bool watch_all, Moment at, SessionCommands& out);
+
   void on_timer(Moment at, SessionCommands& out);
   /// nullopt: nothing is due.
   std::optional<core::Time> next_deadline() const;

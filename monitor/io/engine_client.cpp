@@ -1,0 +1,518 @@
+#include "io/engine_client.hpp"
+
+#include <algorithm>
+#include <array>
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <chrono>
+#include <deque>
+#include <map>
+#include <unordered_map>
+#include <utility>
+
+#include "io/engine_connection.hpp"
+#include "io/runtime.hpp"
+#include "protocol/engine_json.hpp"
+#include "protocol/engine_session.hpp"
+#include "protocol/escape.hpp"
+
+namespace sentinel::io {
+namespace asio = boost::asio;
+namespace {
+
+constexpr core::Duration quick_timeout = std::chrono::seconds(5);
+constexpr core::Duration call_timeout = std::chrono::seconds(10);
+constexpr core::Duration operation_extra = std::chrono::seconds(20);
+constexpr core::Duration longest_stop = std::chrono::hours(1);
+constexpr core::Duration idle_connection = std::chrono::seconds(1);
+constexpr std::uint64_t small_body = std::uint64_t{256} << 10U;
+constexpr std::size_t scratch_bytes = std::size_t{32} << 10U;
+
+// Beside the status codes, in the counters.
+constexpr unsigned code_error = 0;
+constexpr unsigned code_timeout = 1;
+
+std::int64_t wall_clock() {
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+}
+
+protocol::SessionOptions session_options(const EngineOptions& options) {
+  protocol::SessionOptions session;
+  session.stream_length = options.stream_length;
+  session.relist_interval = options.relist_interval;
+  session.watch_all = options.settings.watch_all;
+  session.seed = options.seed;
+  return session;
+}
+
+std::string status_text(std::string_view what, const EngineAnswer& answer) {
+  const std::string message = protocol::error_message(answer.body);
+  return std::string(what) + ": the Engine answered " + std::to_string(answer.status) + (message.empty() ? "" : " " + message);
+}
+
+core::OperationResult operation_result(unsigned status) {
+  using enum core::OperationResult;
+  if (status >= 200 && status < 300) return done;
+  if (status == 304) return not_modified;
+  if (status == 404) return gone;
+  if (status == 409) return conflict;
+  return failed;
+}
+
+template <class... Handlers>
+struct Overloaded : Handlers... {
+  using Handlers::operator()...;
+};
+
+}  // namespace
+
+class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Impl> {
+ public:
+  Impl(asio::io_context& context, EngineOptions options, Sink sink)
+      : context_(context), options_(std::move(options)), sink_(std::move(sink)), session_(session_options(options_)),
+        scratch_(scratch_bytes), alarm_(context, [this] { on_alarm(); }) {
+    options_.connections = std::clamp(options_.connections, 1U, 64U);
+    inspect_context_.settings = std::move(options_.settings);
+    inspect_context_.own.container = core::ContainerId::parse(options_.own_container_id);
+    inspect_context_.own.host_network = !inspect_context_.own.container;
+  }
+
+  void start() {
+    if (started_) return;
+    started_ = true;
+    auto endpoint = parse_engine_endpoint(options_.endpoint);
+    if (!endpoint) {
+      bad_endpoint_ = protocol::one_line(endpoint.error().text);
+      deliver_later(core::EngineLost{bad_endpoint_});
+      return;
+    }
+    endpoint_ = std::move(*endpoint);
+    session_step([this](auto at, auto& out) { session_.start(at, out); });
+  }
+
+  void stop() {
+    if (stopped_) return;
+    stopped_ = true;
+    protocol::SessionCommands ignored;
+    session_.stop(ignored);
+    alarm_.set(std::nullopt);
+    for (auto* group : {&singles_, &inspectors_, &operators_}) {
+      for (const auto& connection : *group) connection->abandon();
+      group->clear();
+    }
+    if (stream_) stream_->abandon();
+    stream_.reset();
+    waiting_.clear();
+    waiting_by_id_.clear();
+  }
+
+  void inspect(const core::Inspect& action) {
+    if (stopped_) return;
+    if (!session_.connected()) {
+      fail_inspect_later(action, "the Engine is lost");
+      return;
+    }
+    const auto known = waiting_by_id_.find(action.id);
+    if (known != waiting_by_id_.end() && known->second->tokens.size() < 16) {
+      known->second->tokens.push_back(action.token);  // not asked yet: one answer is fresh enough for both
+      return;
+    }
+    if (waiting_.size() >= options_.inspect_queue) {
+      ++overflows_;
+      fail_inspect_later(action, "too many inspects are waiting");
+      session_step([this](auto at, auto& out) { session_.relist(true, at, out); });
+      return;
+    }
+    waiting_.push_back({action.id, {action.token}});
+    waiting_by_id_[action.id] = &waiting_.back();
+    pump_inspects();
+  }
+
+  void relist(bool after_gap) {
+    if (stopped_) return;
+    session_step([this, after_gap](auto at, auto& out) { session_.relist(after_gap, at, out); });
+  }
+
+  void operate(const core::Operate& action) {
+    if (stopped_) return;
+    if (!session_.connected() || operators_.size() >= options_.operation_limit) {
+      // Surely not done: nothing was sent.
+      deliver_later(core::OperationDone{action.op, action.step, core::OperationResult::failed,
+                                        session_.connected() ? "too many operations are under way" : "the Engine is lost"});
+      return;
+    }
+    const core::Duration stop_timeout = std::clamp<core::Duration>(action.stop_timeout, {}, longest_stop);
+    const bool stops = action.step == core::Step::restart || action.step == core::Step::stop;
+    std::string target = "/containers/" + action.id.hex() + "/" + std::string(to_string(action.step));
+    if (stops) {
+      target += "?t=" + std::to_string(std::chrono::ceil<std::chrono::seconds>(stop_timeout).count());
+    }
+    EngineConnection::Exchange exchange;
+    exchange.method = "POST";
+    exchange.target = versioned(target);
+    exchange.timeout = (stops ? stop_timeout : core::Duration{}) + operation_extra;
+    exchange.limits.max_body = small_body;
+    const auto connection = make_connection();
+    exchange.on_end = [weak = weak_from_this(), connection, op = action.op, step = action.step](EngineResult result) {
+      if (const auto self = weak.lock()) self->on_operated(connection, op, step, std::move(result));
+    };
+    operators_.push_back(connection);
+    connection->start(std::move(exchange));
+  }
+
+  void reconfigure(protocol::LabelDefaults settings) {
+    if (stopped_) return;
+    const bool watch_all = settings.watch_all;
+    inspect_context_.settings = std::move(settings);
+    session_step([this, watch_all](auto at, auto& out) { session_.reconfigure(watch_all, at, out); });
+  }
+
+  EngineStats stats() const {
+    EngineStats stats;
+    auto requests = requests_;
+    for (const std::string_view quick : {"version", "ping", "events", "list", "inspect"}) requests.try_emplace({quick, 200});
+    for (const std::string_view step : {"restart", "kill", "start", "stop"}) requests.try_emplace({step, 204});
+    for (const auto& [key, count] : requests) {
+      std::string code = std::to_string(key.second);
+      if (key.second == code_error) code = "error";
+      if (key.second == code_timeout) code = "timeout";
+      stats.requests.push_back({key.first, std::move(code), count});
+    }
+    const auto& counts = session_.counts();
+    stats.stream_reconnects = counts.reconnects;
+    stats.stream_renewals = counts.renewals;
+    stats.events = counts.events;
+    stats.duplicate_events = counts.duplicates;
+    stats.malformed_events = counts.malformed;
+    stats.queue_overflows = overflows_;
+    stats.inspects_waiting = waiting_.size();
+    stats.operations = operators_.size();
+    stats.up = session_.connected();
+    if (!session_.engine_version().empty()) stats.api_version = session_.api().to_string();
+    stats.engine_version = session_.engine_version();
+    stats.last_error = bad_endpoint_.empty() ? session_.last_error() : bad_endpoint_;
+    return stats;
+  }
+
+ private:
+  using Connection = std::shared_ptr<EngineConnection>;
+  struct WaitingInspect {
+    core::ContainerId id;
+    std::vector<std::uint64_t> tokens;
+  };
+
+  // --- session ---
+
+  static protocol::Moment moment() { return {now(), wall_clock()}; }
+
+  /// Lets the session decide, then does what it says. The session never calls back, so a sink may call our members.
+  template <class Step>
+  void session_step(Step&& step) {
+    if (stopped_) return;
+    protocol::SessionCommands commands;
+    step(moment(), commands);
+    for (auto& command : commands) {
+      if (stopped_) return;
+      execute(command);
+    }
+    alarm_.set(session_.next_deadline());
+  }
+
+  void execute(protocol::SessionCommand& command) {
+    std::visit(Overloaded{[this](const protocol::AskVersion& ask) { ask_version(ask.call); },
+                          [this](const protocol::OpenStream& open) { open_stream(open); },
+                          [this](const protocol::CloseStream&) { if (stream_) stream_->abandon(); },
+                          [this](const protocol::AskList& ask) { ask_list(ask.call); },
+                          [this](const protocol::AskPing& ask) { ask_ping(ask.call); },
+                          [this](protocol::Publish& publish) { on_publish(publish); },
+                          [this](const protocol::DropCalls&) { drop_calls(); }},
+               command);
+  }
+
+  void on_alarm() {
+    session_step([this](auto at, auto& out) { session_.on_timer(at, out); });
+  }
+
+  void on_publish(protocol::Publish& publish) {
+    if (std::holds_alternative<core::EngineConnected>(publish.event)) find_own_place();
+    sink_(std::move(publish.event));
+  }
+
+  // --- calls ---
+
+  std::string versioned(std::string_view target) const { return "/v" + session_.api().to_string() + std::string(target); }
+
+  Connection make_connection() {
+    return std::make_shared<EngineConnection>(context_, endpoint_, std::span<char>(scratch_));
+  }
+
+  void count(std::string_view operation, const EngineResult& result) {
+    unsigned code = code_error;
+    if (result) code = result->status;
+    if (!result && result.error().kind == EngineFailure::Kind::timeout) code = code_timeout;
+    if (!result && result.error().kind == EngineFailure::Kind::cancelled) return;
+    ++requests_[{operation, code}];
+  }
+
+  /// A GET on a connection of its own. `done` is a member function.
+  template <class Done>
+  void single(std::string_view operation, std::string target, core::Duration timeout, std::uint64_t max_body, Done done) {
+    EngineConnection::Exchange exchange;
+    exchange.target = std::move(target);
+    exchange.timeout = timeout;
+    exchange.limits.max_body = max_body;
+    const auto connection = make_connection();
+    exchange.on_end = [weak = weak_from_this(), connection, operation, done = std::move(done)](EngineResult result) {
+      const auto self = weak.lock();
+      if (!self) return;
+      self->count(operation, result);
+      connection->abandon();
+      std::erase(self->singles_, connection);
+      done(*self, std::move(result));
+    };
+    singles_.push_back(connection);
+    connection->start(std::move(exchange));
+  }
+
+  static protocol::Error status_error(std::string_view what, const EngineResult& result) {
+    return {result ? status_text(what, *result) : result.error().text};
+  }
+
+  void ask_version(protocol::CallNumber call) {
+    single("version", "/version", quick_timeout, small_body, [call](Impl& self, EngineResult result) {
+      std::expected<protocol::VersionAnswer, protocol::Error> answer;
+      if (!result || result->status != 200) {
+        answer = std::unexpected(status_error("GET /version", result));
+      } else if (auto version = protocol::parse_version(result->body)) {
+        answer = protocol::VersionAnswer{std::move(*version), protocol::engine_clock(wall_clock(), result->date)};
+      } else {
+        answer = std::unexpected(version.error());
+      }
+      self.session_step([&](auto at, auto& out) { self.session_.on_version(call, std::move(answer), at, out); });
+    });
+  }
+
+  void ask_list(protocol::CallNumber call) {
+    session_.on_call_started(moment());
+    single("list", versioned(protocol::list_target(inspect_context_.settings.watch_all)), call_timeout, protocol::list_limits.max_bytes,
+           [call](Impl& self, EngineResult result) {
+             std::expected<std::vector<core::ListedContainer>, protocol::Error> answer;
+             if (result && result->status == 200) {
+               answer = protocol::parse_list(result->body);
+             } else {
+               answer = std::unexpected(status_error("container list", result));
+             }
+             self.session_step([&](auto at, auto& out) {
+               self.session_.on_call_finished(!result, at, out);
+               self.session_.on_list(call, std::move(answer), at, out);
+             });
+           });
+  }
+
+  void ask_ping(protocol::CallNumber call) {
+    single("ping", versioned("/_ping"), quick_timeout, small_body, [call](Impl& self, EngineResult result) {
+      std::expected<void, protocol::Error> answer;
+      if (!result || result->status != 200) answer = std::unexpected(status_error("GET /_ping", result));
+      self.session_step([&](auto at, auto& out) { self.session_.on_ping(call, std::move(answer), at, out); });
+    });
+  }
+
+  // --- event stream ---
+
+  void open_stream(const protocol::OpenStream& open) {
+    // A connection on which the last stream ended in time carries the next one.
+    if (!stream_) stream_ = make_connection();
+    if (stream_->busy()) stream_->abandon();
+    const auto call = open.call;
+    const auto weak = weak_from_this();
+    EngineConnection::Exchange exchange;
+    exchange.target = versioned(protocol::events_target(open.query));
+    exchange.timeout = quick_timeout;
+    exchange.on_head = [weak, call] {
+      if (const auto self = weak.lock()) {
+        self->session_step([&](auto at, auto& out) { self->session_.on_stream_opened(call, at, out); });
+      }
+    };
+    exchange.on_body = [weak, call](std::string_view bytes) {
+      if (const auto self = weak.lock()) {
+        self->session_step([&](auto at, auto& out) { self->session_.on_stream_bytes(call, bytes, at, out); });
+      }
+    };
+    exchange.on_end = [weak, call](EngineResult result) {
+      const auto self = weak.lock();
+      if (!self) return;
+      self->count("events", result);
+      std::optional<protocol::Error> error;
+      if (!result || result->status != 200) error = status_error("event stream", result);
+      self->session_step([&](auto at, auto& out) { self->session_.on_stream_closed(call, std::move(error), at, out); });
+    };
+    stream_->start(std::move(exchange));
+  }
+
+  // --- inspects ---
+
+  /// Which networks we share with others has to be known before the first inspect is answered.
+  void find_own_place() {
+    if (!inspect_context_.own.container) return;
+    placing_ = true;
+    single("inspect", versioned("/containers/" + inspect_context_.own.container->hex() + "/json"), call_timeout,
+           protocol::inspect_limits.max_bytes, [](Impl& self, EngineResult result) {
+             self.placing_ = false;
+             const auto own = self.inspect_context_.own.container;
+             if (result && result->status == 200) {
+               auto place = protocol::parse_own_place(result->body);
+               if (place && place->container == own) self.inspect_context_.own = std::move(*place);
+             }
+             self.pump_inspects();
+           });
+  }
+
+  void pump_inspects() {
+    while (!stopped_ && !placing_ && session_.connected() && !waiting_.empty()) {
+      Connection connection = idle_inspector();
+      if (!connection) return;
+      WaitingInspect next = std::move(waiting_.front());
+      // A second entry of the same id exists when the first had its fill of tokens.
+      const auto known = waiting_by_id_.find(next.id);
+      if (known != waiting_by_id_.end() && known->second == &waiting_.front()) waiting_by_id_.erase(known);
+      waiting_.pop_front();
+      EngineConnection::Exchange exchange;
+      exchange.target = versioned("/containers/" + next.id.hex() + "/json");
+      exchange.timeout = call_timeout;
+      exchange.limits.max_body = protocol::inspect_limits.max_bytes;
+      exchange.on_end = [weak = weak_from_this(), connection = connection.get(), asked = std::move(next)](EngineResult result) {
+        if (const auto self = weak.lock()) self->on_inspected(*connection, asked, std::move(result));
+      };
+      connection->start(std::move(exchange));
+      session_step([this](auto at, auto&) { session_.on_call_started(at); });
+    }
+  }
+
+  Connection idle_inspector() {
+    Connection closed;
+    for (const auto& connection : inspectors_) {
+      if (connection->connected()) return connection;
+      if (!connection->busy()) closed = connection;
+    }
+    if (!closed && inspectors_.size() < options_.connections) closed = inspectors_.emplace_back(make_connection());
+    return closed;
+  }
+
+  void on_inspected(EngineConnection& connection, const WaitingInspect& asked, EngineResult result) {
+    count("inspect", result);
+    core::Inspected answer;
+    answer.id = asked.id;
+    if (!result) {
+      answer.error = result.error().text;
+    } else if (result->status == 404) {
+      answer.outcome = core::Inspected::Outcome::gone;
+    } else if (result->status != 200) {
+      answer.error = status_text("inspect", *result);
+    } else {
+      const auto clock = protocol::engine_clock(wall_clock(), result->date);
+      auto facts = protocol::parse_inspect(result->body, inspect_context_, clock);
+      if (!facts) {
+        answer.error = facts.error().message;
+      } else if (facts->info->id != asked.id) {
+        // Ids are looked up among names too: this is another container that is merely called like the one we meant.
+        answer.outcome = core::Inspected::Outcome::gone;
+      } else {
+        answer.outcome = core::Inspected::Outcome::found;
+        answer.facts = std::move(*facts);
+      }
+    }
+    const bool failed = !result;
+    result = EngineAnswer{};
+    connection.expire_after(idle_connection);
+    for (const auto token : asked.tokens) {
+      if (stopped_) return;
+      answer.token = token;
+      sink_(answer);
+    }
+    session_step([this, failed](auto at, auto& out) { session_.on_call_finished(failed, at, out); });
+    pump_inspects();
+  }
+
+  void fail_inspect_later(const core::Inspect& action, std::string why) {
+    core::Inspected answer;
+    answer.id = action.id;
+    answer.token = action.token;
+    answer.error = std::move(why);
+    deliver_later(std::move(answer));
+  }
+
+  void drop_calls() {
+    for (const auto& connection : inspectors_) connection->cancel();
+    auto dropped = std::exchange(waiting_, {});
+    waiting_by_id_.clear();
+    for (const auto& inspect : dropped) {
+      for (const auto token : inspect.tokens) fail_inspect_later({inspect.id, token}, "the Engine is lost");
+    }
+  }
+
+  // --- operations ---
+
+  void on_operated(const Connection& connection, core::OperationId op, core::Step step, EngineResult result) {
+    count(to_string(step), result);
+    connection->abandon();
+    std::erase(operators_, connection);
+    core::OperationDone answer{op, step, core::OperationResult::unknown, {}};
+    if (result) {
+      answer.result = operation_result(result->status);
+      if (answer.result != core::OperationResult::done) answer.detail = status_text(to_string(step), *result);
+    } else {
+      answer.detail = result.error().text;
+      session_step([this](auto at, auto& out) {
+        session_.on_call_started(at);
+        session_.on_call_finished(true, at, out);
+      });
+    }
+    if (!stopped_) sink_(std::move(answer));
+  }
+
+  void deliver_later(core::Event event) {
+    asio::post(context_, [weak = weak_from_this(), event = std::move(event)]() mutable {
+      const auto self = weak.lock();
+      if (self && !self->stopped_) self->sink_(std::move(event));
+    });
+  }
+
+  asio::io_context& context_;
+  EngineOptions options_;
+  Sink sink_;
+  EngineEndpoint endpoint_;
+  std::string bad_endpoint_;
+  protocol::EngineSession session_;
+  protocol::InspectContext inspect_context_;
+  std::vector<char> scratch_;
+  Alarm alarm_;
+  bool started_ = false;
+  bool stopped_ = false;
+  bool placing_ = false;
+
+  Connection stream_;
+  std::vector<Connection> singles_;
+  std::vector<Connection> inspectors_;
+  std::vector<Connection> operators_;
+  std::deque<WaitingInspect> waiting_;
+  std::unordered_map<core::ContainerId, WaitingInspect*> waiting_by_id_;
+  std::map<std::pair<std::string_view, unsigned>, std::uint64_t> requests_;
+  std::uint64_t overflows_ = 0;
+};
+
+EngineClient::EngineClient(asio::io_context& context, EngineOptions options, Sink sink)
+    : impl_(std::make_shared<Impl>(context, std::move(options), std::move(sink))) {}
+
+EngineClient::~EngineClient() {
+  impl_->stop();
+}
+
+void EngineClient::start() { impl_->start(); }
+void EngineClient::stop() { impl_->stop(); }
+void EngineClient::perform(const core::Inspect& action) { impl_->inspect(action); }
+void EngineClient::perform(const core::Relist& action) { impl_->relist(action.after_gap); }
+void EngineClient::perform(const core::Operate& action) { impl_->operate(action); }
+void EngineClient::reconfigure(protocol::LabelDefaults settings) { impl_->reconfigure(std::move(settings)); }
+EngineStats EngineClient::stats() const { return impl_->stats(); }
+
+}  // namespace sentinel::io
