@@ -218,6 +218,11 @@ void Core::Impl::accept_facts(Container& c, const ContainerFacts& facts) {
       tell(*s, NoticeKind::container_started,
            "container " + c.id.short_hex() + " of " + s->name + " was started again");
       reset_probes(*s, false);
+      // A run that we did not begin is a new chance, and what failed before says nothing about it.
+      if (s->op.phase <= Phase::waiting) {
+        s->unverified = false;
+        s->failing_since.reset();
+      }
     } else if (s->probes.size() != c.info->settings.probes.size() ||
                (old_info && old_info->settings.probes != c.info->settings.probes)) {
       reset_probes(*s, true);
@@ -247,7 +252,9 @@ void Core::Impl::accept_run(Container& c, const ContainerStatus& before, bool fi
 Service* Core::Impl::attach(Container& c) {
   const auto& key = c.info->key;
   if (Service* s = find(c.service); s != nullptr) {
-    if (s->key == key) return s;
+    // A container renamed during an operation moves afterwards: two services must not act on one
+    // container.
+    if (s->key == key || (s->op.phase >= Phase::preparing && s->op.container == c.id)) return s;
     detach(c);
   }
   auto known = keys_.find(key);

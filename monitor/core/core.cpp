@@ -173,6 +173,7 @@ Time Core::Impl::due_of(const Service& s) const {
   if (const auto t = s.ledger.next_forgiveness(s.budget, now_)) at(*t);
   if (s.crowded_since != never && now_ < after(s.crowded_since, recreate_hold))
     at(after(s.crowded_since, recreate_hold));
+  if (s.op.phase <= Phase::waiting && now_ < c->busy_until) at(c->busy_until);
   const Time grace_end = after(c->run_began, start_grace(*c->info));
   if (c->status.run == RunState::running && now_ < grace_end && s.judged.state == State::starting)
     at(grace_end);
@@ -190,7 +191,7 @@ Time Core::Impl::due_of(const Service& s) const {
     case Phase::exiting: at(op.deadline); break;
     case Phase::confirming:
       at(op.deadline);
-      if (now_ < op.confirm_from) at(op.confirm_from);
+      at(op.look_at);
       break;
     case Phase::verifying:
       at(op.deadline);

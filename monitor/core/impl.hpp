@@ -1,7 +1,8 @@
 #pragma once
 
-// The parts of Core, one file each: containers.cpp (facts), probing.cpp, states.cpp (judgement ->
-// state), healing.cpp (operations), core.cpp (dispatch, deadlines, views).
+// The parts of Core, one file each: containers.cpp (facts), probing.cpp (own probes), states.cpp
+// (judgement -> state), healing.cpp (whether and when to act), operation.cpp (from asking the
+// Engine to verified), core.cpp (dispatch, deadlines, views).
 
 #include <map>
 #include <set>
@@ -43,6 +44,8 @@ class Core::Impl {
   std::unordered_map<ServiceId, Service> services_;
   std::unordered_map<std::string, std::vector<ServiceId>> by_service_name_;
   std::unordered_map<OperationId, ServiceId> operations_;
+  std::unordered_map<OperationId, ContainerId>
+      unanswered_;  // outlives an operation that was abandoned
   std::map<ServiceKey, ServiceRecord> restored_;
   std::map<ServiceKey, IntentRecord> restored_intents_;
   Time restored_until_ = never;  // records of services that did not come back are dropped then
@@ -122,6 +125,8 @@ class Core::Impl {
   void exiting(Service&);
   void confirm(Service&, bool unclear, Duration settle);
   void confirming(Service&);
+  bool confirmed(Service&);
+  void stopped(Service&);
   void begin_verify(Service&);
   void verifying(Service&);
   void failed(Service&, std::string_view result, const std::string& text);

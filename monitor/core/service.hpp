@@ -73,6 +73,7 @@ struct Container {
   Time run_began{};  // our time, of the run status.started_at
   bool run_seen_from_start = false;
   Time inspected_at = Time::min();
+  Time busy_until = Time::min();  // an operation was sent and has neither been answered nor run out
 
   std::uint64_t token = 0;  // of the inspect under way, 0: none
   bool again = false;       // something happened since it was sent
@@ -131,6 +132,7 @@ struct Operation {
   bool unclear = false;     // the answer was lost: it may still happen
   Time confirm_from{};      // an inspect from here on counts
   Time settle_until{};      // until here the result may still appear
+  Time look_at = never;     // when to inspect again
   bool completing = false;  // a start after an interrupted restart; at most once per attempt
   Time own_until{};         // events up to here are our own
   unsigned stops_seen = 0;

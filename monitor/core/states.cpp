@@ -66,6 +66,10 @@ void Core::Impl::evaluate(Service& s) {
     store(s);
   }
   overlays(s);
+  if (Container* moved = current(s);
+      moved != nullptr && s.op.phase <= Phase::waiting && moved->info->key != s.key) {
+    want_inspect(*moved);
+  }
   schedule(s);
 }
 
@@ -178,6 +182,7 @@ std::string Core::Impl::why_not(const Service& s) const {
   if (info.settings.ladder.empty()) return "sentinel.heal is none";
   if (info.swarm_task) return "it is a Swarm task: Swarm replaces it";
   if (info.auto_remove) return "it was started with --rm: its end is meant to be its removal";
+  if (now_ < c->busy_until) return "an earlier operation on it has not been answered yet";
   if (s.crowded_since != never && now_ < after(s.crowded_since, recreate_hold))
     return "it is being recreated";
   if (!may_act(s)) {
