@@ -119,9 +119,16 @@ unpack_packages() { # SUITE DIRECTORY PACKAGE...
   done
 }
 
+# The docker command is in docker.io up to Debian 12, in a package of its own from Debian 13 on.
+ensure_docker_command() {
+  have docker && return 0
+  apt_install docker.io
+  have docker || apt_install docker-cli
+}
+
 # Compose v2 and buildx for the docker command, from Debian 13 where the release has none.
 ensure_cli() {
-  have docker || apt_install docker.io "$([ "$(os_release VERSION_ID)" = 12 ] || echo docker-cli)"
+  ensure_docker_command
   ensure_plugin compose docker-compose
   ensure_plugin buildx docker-buildx
 }
