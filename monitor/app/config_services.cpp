@@ -53,7 +53,6 @@ std::expected<void, Error> set_probe_url(std::string_view text, std::string_view
 std::vector<Key> service_keys(core::ServiceSettings& s, const protocol::SettingsLimits& limits) {
   using namespace protocol;
   return {
-      {"enable", [&s](std::string_view v) { return assign(parse_bool(v), s.enabled); }},
       {"heal", [&s](std::string_view v) { return assign(parse_ladder(v), s.ladder); }},
       {"heal.on", [&s](std::string_view v) { return assign(parse_failure_set(v), s.heal_on); }},
       {"heal.stop-timeout",

@@ -1,0 +1,17 @@
+#pragma once
+
+// The subcommands that ask a running monitor over its Unix socket. They print to stdout, complain on stderr and return the
+// exit status. Names and texts that come back are escaped before they reach the terminal.
+
+#include <string>
+
+namespace sentinel::app {
+
+/// For the image's HEALTHCHECK: the loop makes progress and its own HTTP answers.
+int command_healthcheck(const std::string& socket);
+int command_status(const std::string& socket, bool json);
+int command_explain(const std::string& socket, const std::string& service, bool json);
+/// `length` empty: ends maintenance.
+int command_maintenance(const std::string& socket, const std::string& service, const std::string& length);
+
+}  // namespace sentinel::app

@@ -1,0 +1,447 @@
+#include "app/monitor.hpp"
+
+#include <fcntl.h>
+#include <malloc.h>
+#include <sys/random.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <boost/asio/io_context.hpp>
+#include <boost/asio/post.hpp>
+#include <cerrno>
+#include <chrono>
+#include <deque>
+#include <system_error>
+
+#include "app/command_line.hpp"
+#include "app/own_share.hpp"
+#include "app/samples.hpp"
+#include "app/secret_file.hpp"
+#include "core/core.hpp"
+#include "io/engine_client.hpp"
+#include "io/engine_endpoint.hpp"
+#include "io/engine_own.hpp"
+#include "io/http_probe.hpp"
+#include "io/http_server.hpp"
+#include "io/runtime.hpp"
+#include "io/store.hpp"
+#include "io/watchdog.hpp"
+#include "observe/log.hpp"
+#include "observe/metrics.hpp"
+#include "observe/observer.hpp"
+#include "observe/text.hpp"
+#include "web/api.hpp"
+#include "web/journal.hpp"
+
+namespace sentinel::app {
+
+namespace {
+
+constexpr unsigned socket_mode = 0660;
+
+std::int64_t unix_ns() {
+  using namespace std::chrono;
+  return duration_cast<nanoseconds>(system_clock::now().time_since_epoch()).count();
+}
+std::int64_t unix_ms() {
+  return unix_ns() / 1'000'000;
+}
+
+/// Jitter that differs between monitors; the core itself draws from this seed only.
+std::uint64_t random_seed() {
+  std::uint64_t seed = 0;
+  if (::getrandom(&seed, sizeof seed, 0) != static_cast<ssize_t>(sizeof seed)) {
+    seed = static_cast<std::uint64_t>(unix_ns()) ^ static_cast<std::uint64_t>(::getpid());
+  }
+  return seed;
+}
+
+/// A small resident size counts more here than allocation speed: one arena, and large blocks go back to the system.
+void tune_allocator() {
+  ::mallopt(M_ARENA_MAX, 1);
+  ::mallopt(M_MMAP_THRESHOLD, 128 * 1024);
+  ::mallopt(M_TRIM_THRESHOLD, 128 * 1024);
+  ::mallopt(M_TOP_PAD, 64 * 1024);
+}
+
+/// Creates the last part of the path when it is missing.
+void make_directory(const std::string& path, ::mode_t mode) {
+  // Whoever uses the directory next says what is wrong with it.
+  if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return;
+}
+
+observe::LogOptions log_options(const MonitorConfig& config) {
+  observe::LogOptions options;
+  options.level = config.log_level;
+  options.format = config.log_format.value_or(observe::default_log_format(options.fd));
+  return options;
+}
+
+class Monitor {
+ public:
+  Monitor(MonitorConfig config, ConfigSources sources)
+      : config_{std::move(config)},
+        sources_{std::move(sources)},
+        log_{log_options(config_)},
+        metrics_{{.version = SENTINEL_VERSION, .revision = SENTINEL_REVISION}},
+        observer_{log_},
+        core_{core_config(config_)},
+        api_{api_source(), {}},
+        http_{context_, http_options(config_), [this](const io::HttpRequest& request) { return api_.handle(request); }},
+        alarm_{context_, [this] { deliver(core::Tick{}); }},
+        prober_{context_, prober_options(), [this](core::ProbeFinished event) { deliver(std::move(event)); }} {}
+
+  int run() {
+    started_ = io::now();
+    if (!read_token() || !make_engine_client()) return exit_usage;
+    if (!open_store() || !listen()) return exit_failed;
+    metrics_.config_loaded(true, unix_ns());
+    io::Signals signals{context_, [this](int signal) { stop(signal); }, [this] { reload(); }};
+    io::Watchdog watchdog{context_, {}};
+    watchdog_ = &watchdog;
+    log_.write({observe::LogLevel::info, "sentinel.started", "Sentinel monitor started",
+                {{"version", std::string{SENTINEL_VERSION}}, {"engine", config_.engine}, {"listen", config_.listen}}});
+    if (config_.labels.watch_all) log_.info("sentinel.started", "all containers are watched, labelled or not");
+    http_.start();
+    // What is known from the last run comes before anything new.
+    deliver(store_->load());
+    engine_->start();
+    context_.run();
+    watchdog_ = nullptr;
+    return exit_done;
+  }
+
+ private:
+  static core::Config core_config(const MonitorConfig& config) {
+    core::Config core = config.core;
+    core.seed = random_seed();
+    return core;
+  }
+  static io::HttpServerOptions http_options(const MonitorConfig& config) {
+    io::HttpServerOptions options;
+    options.hosts = config.hosts;
+    return options;
+  }
+  static io::ProberOptions prober_options() {
+    io::ProberOptions options;
+    options.user_agent = std::string{"Sentinel/"} + SENTINEL_VERSION;
+    return options;
+  }
+  bool make_engine_client() {
+    if (const auto endpoint = io::parse_engine_endpoint(config_.engine); !endpoint) {
+      log_.error("sentinel.config", "the Engine's address " + config_.engine + " cannot be used: " + endpoint.error().text);
+      return false;
+    }
+    io::EngineOptions options;
+    options.endpoint = config_.engine;
+    options.settings = config_.labels;
+    options.own_container_id = io::own_container_id();
+    options.seed = random_seed();
+    engine_ = std::make_unique<io::EngineClient>(context_, std::move(options),
+                                                 [this](core::Event event) { deliver(std::move(event)); });
+    return true;
+  }
+
+  web::ApiSource api_source() {
+    web::ApiSource source;
+    source.now = [] { return io::now(); };
+    source.unix_ms = [] { return unix_ms(); };
+    source.process = [this] { return process_view(); };
+    source.services = [this] { return core_.services(); };
+    source.find = [this](std::string_view name) { return core_.find(name); };
+    source.metrics = [this] { return render_metrics(); };
+    source.set_maintenance = [this](const core::ServiceKey& key, core::Duration duration) {
+      deliver(core::SetMaintenance{key, duration});
+    };
+    source.journal = &journal_;
+    return source;
+  }
+
+  bool open_store() {
+    make_directory(config_.data_dir, 0700);
+    auto store = io::Store::open(
+        context_, config_.store_path(), [this](core::IntentStored event) { deliver(event); },
+        [this](const io::StoreReport& report) { store_changed(report); });
+    if (!store) {
+      log_.error("sentinel.store", "the store cannot be opened: " + store.error().text);
+      return false;
+    }
+    store_ = std::move(*store);
+    return true;
+  }
+
+  bool listen() {
+    make_directory(config_.run_dir, 0750);
+    if (const auto bound = http_.listen_unix(config_.socket_path(), socket_mode); !bound) {
+      log_.error("sentinel.listen", "cannot listen on " + config_.socket_path() + ": " + bound.error().text +
+                                        "; --run-dir or SENTINEL_RUN_DIR names another directory");
+      return false;
+    }
+    if (config_.listen.empty()) return true;
+    const auto port = http_.listen_tcp(config_.listen);
+    if (!port) {
+      log_.error("sentinel.listen", "cannot listen on " + config_.listen + ": " + port.error().text +
+                                        "; --listen or SENTINEL_LISTEN names another address");
+      return false;
+    }
+    log_.write({observe::LogLevel::debug, "sentinel.listen", "listening on port " + std::to_string(*port), {}});
+    return true;
+  }
+
+  bool read_token() {
+    if (config_.token_file.empty()) {
+      api_.set_token({});
+      return true;
+    }
+    auto token = read_secret_file(config_.token_file);
+    if (!token) {
+      log_.error("sentinel.config", "the token cannot be read from " + config_.token_file + ": " + token.error());
+      return false;
+    }
+    api_.set_token(std::move(*token));
+    return true;
+  }
+
+  void store_changed(const io::StoreReport& report) {
+    store_reason_ = report.durable ? std::string{} : observe::one_line(report.text, 400);
+    log_.write({report.durable ? observe::LogLevel::info : observe::LogLevel::error, "sentinel.store", report.text, {}});
+  }
+
+  /// The only way into the core. May be called while actions are being performed: then the event waits for its turn.
+  void deliver(core::Event event) {
+    if (stopping_) return;
+    events_.push_back({std::move(event), io::now()});
+    if (draining_) return;
+    draining_ = true;
+    while (!events_.empty()) {
+      const Waiting next = std::move(events_.front());
+      events_.pop_front();
+      step(next);
+    }
+    draining_ = false;
+    tell();
+    alarm_.set(core_.next_deadline());
+  }
+
+  struct Waiting {
+    core::Event event;
+    core::Time received;
+  };
+
+  void step(const Waiting& next) {
+    const auto about = own_share_.begin(next.event);
+    remember(next.event);
+    const core::Time now = io::now();
+    actions_.clear();
+    core_.on(next.event, now, actions_);
+    for (core::Action& action : actions_) {
+      own_share_.performed(action);
+      perform(action);
+    }
+    if (const auto share = own_share_.spent(about, io::now() - next.received)) {
+      metrics_.own_share(*share);
+      if (log_.enabled(observe::LogLevel::debug)) {
+        const auto us = std::chrono::duration_cast<std::chrono::microseconds>(*share).count();
+        log_.write({observe::LogLevel::debug, "sentinel.own_share",
+                    "own share of the way from event to request: " + std::to_string(us) + " us",
+                    {{"container.id", about->hex()}, {"own_share_us", static_cast<std::int64_t>(us)}}});
+      }
+    }
+    // Latency of the Engine's requests first: lines and counters wait until the queue is empty.
+    for (core::Action& action : actions_) {
+      if (to_be_known(action)) known_.push_back({std::move(action), now});
+    }
+  }
+
+  static bool to_be_known(const core::Action& action) {
+    return std::holds_alternative<core::Transition>(action) || std::holds_alternative<core::Notice>(action) ||
+           std::holds_alternative<core::ProbeReport>(action);
+  }
+
+  void perform(const core::Action& action) {
+    if (const auto* inspect = std::get_if<core::Inspect>(&action)) engine_->perform(*inspect);
+    else if (const auto* operate = std::get_if<core::Operate>(&action)) engine_->perform(*operate);
+    else if (const auto* relist = std::get_if<core::Relist>(&action)) engine_->perform(*relist);
+    else if (const auto* intent = std::get_if<core::StoreIntent>(&action)) store_->perform(*intent);
+    else if (const auto* forget = std::get_if<core::ForgetIntent>(&action)) store_->perform(*forget);
+    else if (const auto* service = std::get_if<core::StoreService>(&action)) store_->perform(*service);
+    else if (const auto* probe = std::get_if<core::StartProbe>(&action)) prober_.perform(*probe);
+  }
+
+  void tell() {
+    for (const Known& known : known_) {
+      const std::int64_t wall = unix_ns();
+      observer_.on(known.action);
+      metrics_.on(known.action, known.at, wall);
+      journal_.on(known.action, wall / 1'000'000);
+    }
+    known_.clear();
+    if (!trimmed_ && core_.synchronised()) {
+      // Parsing the first list and its inspects took more memory than anything after it will.
+      trimmed_ = true;
+      actions_.shrink_to_fit();
+      known_.shrink_to_fit();
+      ::malloc_trim(0);
+    }
+  }
+
+  void remember(const core::Event& event) {
+    if (const auto* connected = std::get_if<core::EngineConnected>(&event)) {
+      engine_reason_.clear();
+      engine_version_ = observe::one_line(connected->engine_version, 64);
+      api_version_ = observe::one_line(connected->api_version, 32);
+    } else if (const auto* lost = std::get_if<core::EngineLost>(&event)) {
+      engine_reason_ = lost->reason;
+    }
+  }
+
+  web::ProcessView process_view() const {
+    web::ProcessView view;
+    view.version = SENTINEL_VERSION;
+    view.revision = SENTINEL_REVISION;
+    view.uptime = io::now() - started_;
+    view.engine_up = core_.engine_up();
+    view.engine = config_.engine;
+    view.engine_reason = engine_reason_;
+    view.engine_version = engine_version_;
+    view.api_version = api_version_;
+    view.synchronised = core_.synchronised();
+    view.store_durable = store_ && store_->stats().durable;
+    view.store_reason = store_reason_;
+    view.storm = core_.storm();
+    view.operations_in_flight = core_.operations_in_flight();
+    view.max_concurrent = config_.core.max_concurrent;
+    view.config_ok = config_ok_;
+    view.config_file = config_.config_file;
+    return view;
+  }
+
+  std::string render_metrics() {
+    const auto services = core_.services();
+    const ShellFigures figures{.engine = engine_->stats(),
+                               .prober = prober_.stats(),
+                               .http = http_.stats(),
+                               .store = store_->stats(),
+                               .log_dropped = log_.dropped(),
+                               .log_suppressed = log_.suppressed(),
+                               .operations_in_flight = core_.operations_in_flight(),
+                               .storm = core_.storm()};
+    return metrics_.render({.services = services,
+                            .now = io::now(),
+                            .unix_ns = unix_ns(),
+                            .engine_up = core_.engine_up(),
+                            .samples = samples_of(figures),
+                            .histograms = {probe_lag_of(figures.prober)}});
+  }
+
+  void reload() {
+    auto fresh = load_config(sources_);
+    if (!fresh) {
+      config_ok_ = false;
+      metrics_.config_loaded(false, unix_ns());
+      log_.error("sentinel.config", "the configuration was not loaded, the old one stays: " +
+                                        std::to_string(fresh.error().size()) + " errors");
+      for (const Diagnostic& error : fresh.error()) log_.error("sentinel.config", error.to_string());
+      return;
+    }
+    tell_restart_needed(*fresh);
+    // What needs a restart stays as it is.
+    fresh->engine = config_.engine;
+    fresh->listen = config_.listen;
+    fresh->hosts = config_.hosts;
+    fresh->data_dir = config_.data_dir;
+    fresh->run_dir = config_.run_dir;
+    fresh->log_format = config_.log_format;
+    const std::uint64_t seed = config_.core.seed;
+    const bool labels_changed = fresh->labels.defaults != config_.labels.defaults ||
+                                fresh->labels.services != config_.labels.services ||
+                                fresh->labels.limits != config_.labels.limits ||
+                                fresh->labels.watch_all != config_.labels.watch_all;
+    config_ = std::move(*fresh);
+    config_.core.seed = seed;
+    config_ok_ = read_token();
+    log_.set_level(config_.log_level);
+    metrics_.config_loaded(config_ok_, unix_ns());
+    log_.info("sentinel.config", "the configuration was loaded");
+    deliver(core::Reconfigured{config_.core});
+    if (labels_changed) engine_->reconfigure(config_.labels);
+  }
+
+  void tell_restart_needed(const MonitorConfig& fresh) {
+    std::string keys;
+    const auto differ = [&keys](bool different, const char* key) {
+      if (different) keys += (keys.empty() ? "" : ", ") + std::string{key};
+    };
+    differ(fresh.engine != config_.engine, "engine");
+    differ(fresh.listen != config_.listen, "listen");
+    differ(fresh.hosts != config_.hosts, "hosts");
+    differ(fresh.data_dir != config_.data_dir, "data-dir");
+    differ(fresh.run_dir != config_.run_dir, "run-dir");
+    differ(fresh.log_format != config_.log_format, "log.format");
+    if (!keys.empty()) log_.warning("sentinel.config", "these keys changed and take effect after a restart: " + keys);
+  }
+
+  void stop(int signal) {
+    if (stopping_) return;
+    stopping_ = true;
+    const unsigned in_flight = core_.operations_in_flight();
+    std::string text = "Sentinel monitor stops";
+    if (in_flight > 0) {
+      text += "; " + std::to_string(in_flight) + (in_flight == 1 ? " operation is" : " operations are") +
+              " under way and will be taken up at the next start";
+    }
+    log_.write({observe::LogLevel::info, "sentinel.stopped", text, {{"signal", static_cast<std::int64_t>(signal)}}});
+    alarm_.set(std::nullopt);
+    engine_->stop();
+    prober_.stop();
+    http_.stop();
+    if (watchdog_ != nullptr) watchdog_->stop();
+    store_->stop();
+    context_.stop();
+  }
+
+  struct Known {
+    core::Action action;
+    core::Time at;
+  };
+
+  boost::asio::io_context context_{1};
+  MonitorConfig config_;
+  ConfigSources sources_;
+  observe::Log log_;
+  observe::Metrics metrics_;
+  observe::Observer observer_;
+  web::Journal journal_;
+  core::Core core_;
+  std::unique_ptr<io::Store> store_;
+  web::Api api_;
+  io::HttpServer http_;
+  io::Alarm alarm_;
+  io::Prober prober_;
+  std::unique_ptr<io::EngineClient> engine_;
+  io::Watchdog* watchdog_ = nullptr;
+  OwnShare own_share_;
+
+  std::deque<Waiting> events_;
+  core::Actions actions_;
+  std::vector<Known> known_;
+  bool draining_ = false;
+  bool stopping_ = false;
+  bool trimmed_ = false;
+  bool config_ok_ = true;
+  core::Time started_{};
+  std::string engine_reason_ = "the Engine was not reached yet";
+  std::string engine_version_;
+  std::string api_version_;
+  std::string store_reason_;
+};
+
+}  // namespace
+
+int run_monitor(MonitorConfig config, ConfigSources sources) {
+  tune_allocator();
+  Monitor monitor{std::move(config), std::move(sources)};
+  return monitor.run();
+}
+
+}  // namespace sentinel::app
