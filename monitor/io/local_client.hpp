@@ -27,7 +27,8 @@ struct LocalClientOptions {
 class LocalClient {
  public:
   /// `/run/x.sock` or `unix:///run/x.sock`: a Unix socket; `127.0.0.1:8090` or `[::1]:8090`: TCP, IP addresses only.
-  static std::expected<LocalClient, Error> to(std::string_view endpoint, LocalClientOptions options = {});
+  static std::expected<LocalClient, Error> to(std::string_view endpoint, LocalClientOptions options);
+  static std::expected<LocalClient, Error> to(std::string_view endpoint) { return to(endpoint, {}); }
 
   /// `target` is path and query, percent-encoded already. Errors: cannot connect, no whole answer within the deadline, an
   /// answer that is not HTTP or too long. Any status is a reply.
@@ -37,7 +38,7 @@ class LocalClient {
 
  private:
   LocalClient(std::string unix_path, std::string address, LocalClientOptions options);
-  std::expected<LocalReply, Error> call(std::string_view request) const;
+  std::expected<LocalReply, Error> call(std::string head, std::string_view body = {}) const;
 
   std::string unix_path_;
   std::string address_;  // a sockaddr's bytes

@@ -5,6 +5,8 @@
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
 #include <csignal>
+#include <string>
+#include <system_error>
 #include <utility>
 
 namespace sentinel::io {
@@ -14,6 +16,21 @@ namespace asio = boost::asio;
 core::Time now() {
   // libstdc++'s steady_clock is CLOCK_MONOTONIC, and asio's steady_timer counts by it.
   return core::Time{std::chrono::duration_cast<core::Duration>(std::chrono::steady_clock::now().time_since_epoch())};
+}
+
+std::expected<std::thread, Error> start_thread(std::function<void()> body) {
+  sigset_t all;
+  sigset_t before;
+  sigfillset(&all);
+  pthread_sigmask(SIG_SETMASK, &all, &before);
+  std::expected<std::thread, Error> result;
+  try {
+    result = std::thread(std::move(body));
+  } catch (const std::system_error& error) {
+    result = std::unexpected(Error{std::string{"cannot start a thread: "} + error.what(), error.code().value()});
+  }
+  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  return result;
 }
 
 class Signals::Impl : public std::enable_shared_from_this<Impl> {

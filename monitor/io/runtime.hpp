@@ -2,11 +2,14 @@
 
 // The shell's own means: the clock, signals, and the one timer that is armed from the core's next_deadline().
 
+#include <expected>
 #include <functional>
 #include <memory>
 #include <optional>
+#include <thread>
 
 #include "core/time.hpp"
+#include "io/error.hpp"
 
 namespace boost::asio {
 class io_context;
@@ -16,6 +19,9 @@ namespace sentinel::io {
 
 /// CLOCK_MONOTONIC. It stands still while the machine is suspended.
 core::Time now();
+
+/// A thread that takes no signals: they belong to the loop's thread.
+std::expected<std::thread, Error> start_thread(std::function<void()> body);
 
 /// SIGTERM and SIGINT ask to stop, SIGHUP to reload; SIGPIPE and SIGXFSZ are ignored from here on, for ever.
 class Signals {

@@ -9,10 +9,9 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/steady_timer.hpp>
 #include <chrono>
-#include <csignal>
 #include <cstdio>
 #include <cstdlib>
-#include <system_error>
+#include <stdexcept>
 #include <utility>
 
 #include "io/runtime.hpp"
@@ -70,19 +69,12 @@ void abort_stalled(core::Duration age) {
 Watchdog::Watchdog(asio::io_context& context, WatchdogOptions options)
     : options_(std::move(options)), beat_(std::make_shared<Beat>(context, options_.interval)), fresh_(now()) {
   beat_->run();
-  // Signals belong to the loop's thread.
-  sigset_t all;
-  sigset_t before;
-  sigfillset(&all);
-  pthread_sigmask(SIG_SETMASK, &all, &before);
-  try {
-    thread_ = std::thread([this] { watch(); });
-  } catch (const std::system_error&) {
-    pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  auto thread = start_thread([this] { watch(); });
+  if (!thread) {
     beat_->close();
-    throw;
+    throw std::runtime_error(thread.error().text);
   }
-  pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  thread_ = std::move(*thread);
 }
 
 Watchdog::~Watchdog() { stop(); }

@@ -26,7 +26,8 @@ struct WatchdogOptions {
 
 class Watchdog {
  public:
-  /// Ticks from a timer on `context` and watches from now on. The context must outlive this.
+  /// Ticks from a timer on `context` and watches from now on. The context must outlive this. Throws std::runtime_error
+  /// when there can be no thread: a matter of start-up.
   Watchdog(boost::asio::io_context& context, WatchdogOptions options);
   ~Watchdog();
   Watchdog(const Watchdog&) = delete;
