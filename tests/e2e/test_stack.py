@@ -1,0 +1,162 @@
+"""The whole product from a copy of the tree, as the README tells people to use it."""
+import json
+import os
+import subprocess
+import time
+import urllib.error
+
+import pytest
+from support.stack import Stack, copy_of_the_tree, on_host
+from support.wait import eventually
+
+pytestmark = pytest.mark.stack
+SERVICES = {"demo-service", "monitor", "prometheus"}
+
+
+@pytest.fixture(scope="module")
+def tree():
+    folder = copy_of_the_tree()
+    yield folder
+    on_host("rm", "-rf", folder)
+
+
+@pytest.fixture(scope="module")
+def stack(tree):
+    """Up before the first test. Goes down after the last one, unless somebody's was up before."""
+    one = Stack(tree, os.environ["DOCKER_HOST"], os.environ["SENTINEL_BIND"])
+    was_up = bool(one.ids())
+    one.first = one.script("up")
+    yield one
+    if not was_up:
+        one.script("down")
+
+
+def not_well(stack):
+    try:
+        return json.loads(stack.get(8080, "/health"))["status"] != "pass"
+    except (OSError, ValueError, urllib.error.URLError):
+        return True
+
+
+def test_up_makes_all_services_healthy_and_says_where(stack):
+    assert "Every service is healthy" in stack.first.stdout
+    for port in (8080, 8090, 9090):
+        assert f"{stack.bind}:{port}" in stack.first.stdout
+    for service in SERVICES:
+        assert stack.inspect(service)["State"]["Health"]["Status"] == "healthy", service
+
+
+def test_a_second_up_is_quick_and_changes_nothing(stack):
+    before = {s: (i, stack.inspect(s)["State"]["StartedAt"]) for s, i in stack.ids().items()}
+    began = time.monotonic()
+    again = stack.script("up")
+    assert "Every service is healthy" in again.stdout
+    assert {s: (i, stack.inspect(s)["State"]["StartedAt"]) for s, i in stack.ids().items()} == before
+    assert time.monotonic() - began < 30, "seconds, not minutes"
+
+
+def test_the_arc_from_failure_to_healed_in_the_log_and_in_prometheus(stack):
+    # As written in the README: one POST, then watch.
+    changes = 'sentinel_service_transitions_total{service="demo-service",from="%s",to="%s"}'
+    stack.eventually_value('sentinel_service_state{service="demo-service",state="healthy"}', lambda v: v == 1)
+    before = sum(v for _, v in stack.query(changes % ("recovering", "healthy")))
+    began = stack.inspect("demo-service")["State"]["StartedAt"]
+    assert stack.post(8080, "/simulate/unhealthy") < 300
+    eventually(lambda: stack.inspect("demo-service")["State"]["StartedAt"] != began, "it was restarted", 40, 0.2)
+    eventually(lambda: not not_well(stack), "it is well again", 40, 0.2)
+    stack.eventually_value(changes % ("recovering", "healthy"), lambda v: v == before + 1)
+    stack.eventually_value('sentinel_recovery_actions_total{service="demo-service",action="restart",result="healthy"}',
+                           lambda v: v >= 1)
+    stack.eventually_value('sentinel_service_state{service="demo-service",state="healthy"}', lambda v: v == 1)
+    lines = stack.compose("logs", "--no-color", "--no-log-prefix", "--tail", "40", "monitor").splitlines()
+    said = [line for line in lines if "demo-service" in line]
+    order = [next(i for i in range(len(said) - 1, -1, -1) if part in said[i])
+             for part in ("demo-service is unhealthy: ", "restarting demo-service because: ",
+                          "demo-service is healthy (was unhealthy for ")]
+    assert order == sorted(order), said
+    assert all(line[:2] == "20" and line[10] == "T" for line in said), "RFC 3339 time first"
+
+
+def test_an_unreachable_service_reads_as_such(stack):
+    stack.post(8080, "/simulate/refuse?for=60s")
+    eventually(lambda: "demo-service unreachable: connection refused" in
+               stack.compose("logs", "--no-color", "--tail", "20", "monitor"), "the sentence in the log", 30, 0.2)
+    eventually(lambda: not not_well(stack), "it is well again", 40, 0.2)
+
+
+def test_prometheus_scrapes_all_and_its_rules_are_loaded(stack):
+    stack.eventually_value('min(up)', lambda v: v == 1)
+    jobs = {labels["job"] for labels, _ in stack.query("up")}
+    assert len(jobs) >= 3, jobs
+    rules = json.loads(stack.get(9090, "/api/v1/rules"))["data"]["groups"]
+    assert sum(len(group["rules"]) for group in rules) >= 5
+    assert not [rule for group in rules for rule in group["rules"] if rule["health"] == "err"]
+
+
+def test_metrics_pass_promtool(stack):
+    done = subprocess.run(["promtool", "check", "metrics"], input=stack.get(8090, "/metrics"), text=True,
+                          capture_output=True, timeout=30, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def test_the_monitor_has_no_more_rights_than_it_needs(stack):
+    monitor = stack.inspect("monitor")
+    user, group = monitor["Config"]["User"].split(":")
+    assert user not in ("", "0", "root")
+    host = monitor["HostConfig"]
+    assert host["ReadonlyRootfs"] is True
+    assert [c.upper() for c in host["CapDrop"]] == ["ALL"] and not host["CapAdd"]
+    assert any(option.startswith("no-new-privileges") for option in host["SecurityOpt"])
+    assert host["Privileged"] is False
+    assert host["RestartPolicy"]["Name"] == "always"
+    assert host["PidsLimit"] > 0 and host["Memory"] > 0
+    pid = monitor["State"]["Pid"]
+    status = dict(line.split(":\t", 1) for line in on_host("cat", f"/proc/{pid}/status").stdout.splitlines()
+                  if ":\t" in line)
+    assert status["Uid"].split()[0] == user
+    assert int(status["CapEff"], 16) == 0 and int(status["CapBnd"], 16) == 0
+    assert status["NoNewPrivs"] == "1"
+    assert group in status["Gid"].split() or group in status["Groups"].split()
+
+
+@pytest.mark.parametrize("service,most_mib", [("demo-service", 40), ("monitor", 40)])
+def test_images_hold_only_what_runs(stack, service, most_mib):
+    image = json.loads(stack.docker("image", "inspect", stack.inspect(service)["Image"]))[0]
+    assert image["Size"] < most_mib << 20
+    files = on_host("sh", "-c", 'docker export "$0" | tar -t', stack.ids()[service],
+                    **stack.environment).stdout.splitlines()
+    for unwanted in ("bin/sh", "usr/bin/sh", "usr/bin/bash", "usr/bin/apt-get", "usr/bin/curl", "usr/bin/perl"):
+        assert unwanted not in files
+
+
+def test_the_monitor_killed_comes_back_and_knows(stack):
+    began = stack.inspect("monitor")["State"]["StartedAt"]
+    pid = stack.inspect("monitor")["State"]["Pid"]
+    on_host("kill", "-KILL", str(pid))
+    eventually(lambda: stack.inspect("monitor")["State"]["StartedAt"] != began, "the Engine starts it again", 30, 0.2)
+    eventually(lambda: stack.inspect("monitor")["State"]["Health"]["Status"] == "healthy", "it is healthy", 40, 0.2)
+    stack.eventually_value('sentinel_service_state{service="demo-service",state="healthy"}', lambda v: v == 1)
+
+
+def test_plain_compose_changes_nothing_either(stack):
+    before = stack.ids()
+    exports = on_host(f"{stack.folder}/docker/engine", "env", check=False)
+    named = dict(line.removeprefix("export ").split("=", 1) for line in exports.stdout.splitlines())
+    named.pop("DOCKER_HOST", None)
+    bundle = "/etc/ssl/certs/ca-certificates.crt"
+    if on_host("test", "-r", bundle, check=False).returncode == 0:
+        named["SENTINEL_CA_BUNDLE"] = bundle
+    stack.compose("up", "--build", "-d", seconds=600, BUILDX_NO_DEFAULT_ATTESTATIONS="1", **named)
+    assert stack.ids() == before
+
+
+def test_down_leaves_volumes_and_images(stack):
+    stack.script("down")
+    assert stack.ids() == {}
+    volumes = stack.docker("volume", "ls", "-q").split()
+    assert {"sentinel_monitor-data", "sentinel_prometheus-data"} <= set(volumes)
+    assert "sentinel/monitor" in stack.docker("images", "--format", "{{.Repository}}")
+    assert stack.docker("network", "ls", "-q", "--filter", "name=^sentinel_") == ""
+    stack.script("down")
+    again = stack.script("up")
+    assert "Every service is healthy" in again.stdout
