@@ -38,7 +38,7 @@ void Checker::fail(Index container, Time now, std::string what) {
 }
 
 Checker::Seen& Checker::seen(Index container) {
-  if (seen_.size() <= container) seen_.resize(engine_.size());
+  if (seen_.size() <= container) seen_.resize(container + 64);
   return seen_[container];
 }
 
@@ -57,6 +57,14 @@ void Checker::process_started(const core::Restored& restored, Time now) {
   for (auto& [key, account] : accounts_) {
     std::erase_if(account.attempts, [](const Attempt& attempt) { return !attempt.durable; });
     account.chain = 0;
+    if (!account.latest_durable) account.last_trial = account.last_attempt = Time::min();
+  }
+  for (const core::IntentRecord& intent : restored.intents) {
+    Op& op = ops_[intent.op];
+    op.intent = intent;
+    op.budget_marks = core::Budget{}.restarts;
+    op.asked = now;
+    op.answered = op.durable = op.begun = true;
   }
 }
 
@@ -80,6 +88,8 @@ void Checker::durable(core::OperationId op) {
   for (Attempt& attempt : accounts_[found->second.intent.key].attempts) {
     if (attempt.op == op) attempt.durable = true;
   }
+  Account& account = accounts_[found->second.intent.key];
+  if (account.latest == op) account.latest_durable = true;
 }
 
 void Checker::delivered(const core::Event& event, const Origin& origin, Time now) {
@@ -88,8 +98,11 @@ void Checker::delivered(const core::Event& event, const Origin& origin, Time now
     switch (hint->kind) {
       case core::HintKind::destroy: s.known_gone = true; break;
       case core::HintKind::pause: s.pause_told = now; break;
-      case core::HintKind::stop:
       case core::HintKind::kill:
+        // dockerd never sends it after the `die` it leads to; one that comes late proves nothing.
+        if (now - origin.truth_at > 50ms) break;
+        [[fallthrough]];
+      case core::HintKind::stop:
         if (origin.cause == Cause::person) s.person_stop_true = std::max(s.person_stop_true, origin.truth_at);
         break;
       default: break;
@@ -139,6 +152,9 @@ void Checker::acted(const core::Action& action, Time now) {
       case core::NoticeKind::healed: ++counters_.healed; break;
       case core::NoticeKind::quarantined: ++counters_.quarantined; break;
       case core::NoticeKind::intent_not_durable: ++counters_.not_durable; break;
+      case core::NoticeKind::service_removed:  // without a container for long: a later one begins anew
+        accounts_.erase(notice->key);
+        break;
       case core::NoticeKind::storm_began:
         ++counters_.storms;
         storm_since_ = now;
@@ -230,12 +246,15 @@ void Checker::check_budget(const Op& op, const Container& truth, Index index, Ti
   account.budget = settings.budget;
   settle(account, now);
   ++counters_.attempts;
+  if (op.intent.rung == core::Rung::stop) return;  // no restart: costs nothing
+  account.latest = op.intent.op;
+  account.latest_durable = op.durable;
   if (op.intent.trial) {
     ++counters_.trials;
     if (settings.trial == 0s) return fail(index, now, "a trial although there are none");
     const Time latest = std::max(account.last_trial, account.last_attempt);
-    if (latest > Time::min() && now - latest < settings.trial - 1s) return fail(index, now, "a trial too early");
-    account.last_trial = now;
+    if (latest > Time::min() && op.asked - latest < settings.trial - 1s) return fail(index, now, "a trial too early");
+    account.last_trial = op.asked;  // from here the next one is counted; preparing takes a while
     return;
   }
   if (account.attempts.size() >= settings.budget.restarts) return fail(index, now, "more restarts than the budget allows");

@@ -94,6 +94,8 @@ class Checker {
     std::optional<Time> healthy_since;
     Time last_trial = Time::min();
     Time last_attempt = Time::min();
+    core::OperationId latest = 0;  // of both
+    bool latest_durable = false;
     unsigned chain = 0;  // attempts without a healthy moment in between
     Time maintenance_until = Time::min();
     Time quarantined_at = Time::min();

@@ -165,7 +165,6 @@ void EngineModel::exited(Index container, int code, Cause cause, Time now) {
   }
   if (c.info->auto_remove && !restarting) {
     c.exists = false;
-    by_id_.erase(c.info->id);
     emit(container, HintKind::destroy, cause);
     return;
   }
@@ -324,7 +323,6 @@ void EngineModel::remove(Index container, Cause cause, Time now) {
   ++c.life;
   if (!c.exists) return;  // --rm was quicker
   c.exists = false;
-  by_id_.erase(c.info->id);
   emit(container, HintKind::destroy, cause);
 }
 

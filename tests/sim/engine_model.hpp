@@ -127,7 +127,7 @@ class EngineModel {
 
   const Container& operator[](Index container) const { return containers_[container]; }
   Index size() const { return static_cast<Index>(containers_.size()); }
-  /// size() when unknown or gone.
+  /// Also of one that is gone; size() when there never was one.
   Index find(const core::ContainerId& id) const;
   /// One of our operations is still being worked on.
   bool busy_for_sentinel(Index container) const;

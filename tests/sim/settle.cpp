@@ -107,7 +107,7 @@ bool World::service_settled(const Service& service, const core::ServiceView* vie
     why = "gone, still watched";
     return view == nullptr;
   }
-  if (!may_be_healed(info) && !info.settings.ladder.empty()) return true;  // own, Swarm, --rm: only left alone
+  if (info.own || info.swarm_task || info.auto_remove) return true;  // only left alone
   if (view == nullptr) {
     why = "not watched";
     return false;

@@ -114,7 +114,7 @@ void World::inspect_taken(std::uint32_t slot, Duration transit) {
     reply.outcome = core::Inspected::Outcome::failed;
     reply.error = "connection lost";
     parcel.link = 0;
-  } else if (index == engine_.size()) {
+  } else if (index == engine_.size() || !engine_[index].exists) {
     reply.outcome = core::Inspected::Outcome::gone;
   } else {
     reply.outcome = core::Inspected::Outcome::found;
@@ -234,8 +234,10 @@ void World::perform_store(core::Action&& action) {
   const bool late = !calm_ && prng_.chance(rates_.store_late);
   StoreJob& job = store_jobs_[slot];
   job = {std::move(action), process_, true, true};
-  if (!calm_ && prng_.chance(rates_.store_fails)) job.works = false;
-  if (!calm_ && prng_.chance(rates_.store_silent)) {
+  // What is not answered is kept by the store until it can be written; it dies with the process only.
+  const bool answered = std::holds_alternative<core::StoreIntent>(job.action);
+  if (answered && !calm_ && prng_.chance(rates_.store_fails)) job.works = false;
+  if (answered && !calm_ && prng_.chance(rates_.store_silent)) {
     job.answers = false;
     job.works = prng_.chance(500'000);
   }
@@ -253,13 +255,13 @@ void World::store_applied(std::uint32_t slot) {
       kept_services_[intent->service.key] = intent->service;
       checker_.durable(intent->intent.op);
     }
-    if (job.answers) send(core::IntentStored{intent->intent.op, job.works}, 50us, true);
+    if (job.answers) send(core::IntentStored{intent->intent.op, job.works}, 50us, true,
+                           {engine_.find(intent->intent.container), Cause::itself, now_});
   } else if (const auto* forget = std::get_if<core::ForgetIntent>(&job.action)) {
-    if (!job.works) return;
     kept_intents_.erase(forget->op);
     kept_services_[forget->service.key] = forget->service;
   } else if (const auto* service = std::get_if<core::StoreService>(&job.action)) {
-    if (job.works) kept_services_[service->service.key] = service->service;
+    kept_services_[service->service.key] = service->service;
   }
 }
 

@@ -47,7 +47,7 @@ void World::trace_event(const core::Event& event, const Origin& origin) {
     trace(origin.container, "-> operation " + std::to_string(done->op) + " " + std::string{to_string(done->step)} + ": " +
                                 std::string{to_string(done->result)});
   } else if (const auto* stored = std::get_if<core::IntentStored>(&event)) {
-    options_.trace(now_, "-> intent " + std::to_string(stored->op) + (stored->durable ? " stored" : " not stored"));
+    trace(origin.container, "-> intent " + std::to_string(stored->op) + (stored->durable ? " stored" : " not stored"));
   } else if (const auto* probe = std::get_if<core::ProbeFinished>(&event)) {
     trace(origin.container, probe->verdict == core::Verdict::pass ? "-> probe passes" : "-> probe fails: " + probe->sentence);
   } else if (const auto* restored = std::get_if<core::Restored>(&event)) {
@@ -58,6 +58,7 @@ void World::trace_event(const core::Event& event, const Origin& origin) {
   } else if (std::holds_alternative<core::EngineConnected>(event)) {
     options_.trace(now_, "== Engine connected");
   } else if (const auto* listed = std::get_if<core::Listed>(&event)) {
+    if (options_.trace_only && !listed->after_gap) return;
     options_.trace(now_, std::string{"-> list"} + (listed->after_gap ? " after a gap" : ""));
   } else if (const auto* maintenance = std::get_if<core::SetMaintenance>(&event)) {
     options_.trace(now_, "-> maintenance of " + maintenance->key.to_string() + " for " + ms(maintenance->duration));

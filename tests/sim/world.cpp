@@ -180,11 +180,18 @@ void World::link_lost(bool tell_late) {
     if (request.link == link_) open.push_back(reference);
   }
   for (const std::uint64_t reference : open) answer(reference, core::OperationResult::unknown, prng_.between(100us, 5ms));
-  if (core_) send(core::EngineLost{"connection lost"}, tell_late ? prng_.between(1ms, 10s) : 1ms, true);
+  if (!core_) return;
+  const Duration noticed = tell_late ? prng_.between(1ms, 10s) : Duration{1ms};
+  lost_told_at_ = now_ + noticed;
+  send(core::EngineLost{"connection lost"}, noticed, true);
 }
 
 void World::link_made() {
   if (link_up_ || engine_down_ || !core_) return;
+  if (now_ <= lost_told_at_) {  // the client has not noticed yet that the old connection is gone
+    schedule_.at(lost_told_at_ + 1ms, What::engine_back);
+    return;
+  }
   link_up_ = true;
   ++link_;
   last_hint_at_ = now_;
@@ -235,6 +242,7 @@ void World::process_fault() {
 
 void World::process_start() {
   ++process_;
+  lost_told_at_ = Time::min();
   core::Config config = config_;
   config.seed += process_;
   core_ = std::make_unique<core::Core>(config);

@@ -156,6 +156,7 @@ class World {
   bool link_up_ = false;
   std::uint32_t link_ = 0;
   Time last_hint_at_{};
+  Time lost_told_at_ = Time::min();
   bool list_pending_ = false;
   bool list_after_gap_ = false;
 
