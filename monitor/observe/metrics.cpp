@@ -75,6 +75,17 @@ class Writer {
       metric.histogram.bucket.push_back({cumulative, d.bounds()[i]});
     }
   }
+  void add(const HistogramSample& sample) {
+    begin(sample.name, sample.help, MetricType::Histogram);
+    ClientMetric::Histogram& histogram = family_.metric.emplace_back().histogram;
+    std::uint64_t cumulative = 0;
+    for (std::size_t i = 0; i < sample.buckets.size(); ++i) {
+      cumulative += sample.buckets[i];
+      if (i < sample.bounds.size()) histogram.bucket.push_back({cumulative, sample.bounds[i]});
+    }
+    histogram.sample_count = cumulative;
+    histogram.sample_sum = sample.sum;
+  }
   void write(const std::vector<MetricFamily>& families) {
     flush();
     serializer_.Serialize(stream_, families);
@@ -110,9 +121,7 @@ class Metrics::Impl {
                            "When the configuration was last loaded with success")},
         own_share_{histogram("sentinel_own_share_seconds",
                              "From an Engine event to the request that answers it, without waits for Engine and disk",
-                             own_share_bounds)},
-        probe_lag_{histogram("sentinel_probe_schedule_lag_seconds", "From the moment a probe was due to its start",
-                             probe_bounds)} {
+                             own_share_bounds)} {
     prometheus::BuildGauge()
         .Name("sentinel_build_info")
         .Help("The running build")
@@ -182,6 +191,7 @@ class Metrics::Impl {
       for (const auto& [key, value] : s.labels) all.push_back({key, one_line(value, 128)});
       w.add(std::move(all), s.value);
     }
+    for (const HistogramSample& sample : scrape.histograms) w.add(sample);
     const ProcessFigures p = process_figures();
     const auto one = [&](const char* name, const char* help, MetricType type, double value) {
       w.begin(name, help, type);
@@ -246,7 +256,7 @@ class Metrics::Impl {
         const bool in_ladder = std::ranges::contains(r.view->settings.ladder, value);
         for (std::size_t i = 0; i < recovery_results.size(); ++i) {
           const std::uint32_t n = r.counts->recovery[rung][i];
-          if (n == 0 && !in_ladder) continue;
+          if (n == 0 && !(in_ladder && possible_result(value, i))) continue;
           w.add(labels(*r.counts, {{"action", std::string{core::to_string(value)}},
                                    {"result", std::string{recovery_results[i]}}}),
                 n);
@@ -323,7 +333,6 @@ class Metrics::Impl {
   prometheus::Gauge& reload_ok_;
   prometheus::Gauge& reload_time_;
   prometheus::Histogram& own_share_;
-  prometheus::Histogram& probe_lag_;
   std::vector<Row> rows_;
 
   friend class Metrics;
@@ -341,9 +350,6 @@ void Metrics::config_loaded(bool successful, std::int64_t unix_ns) {
 }
 void Metrics::own_share(core::Duration took) {
   impl_->own_share_.Observe(seconds(took));
-}
-void Metrics::probe_lag(core::Duration lag) {
-  impl_->probe_lag_.Observe(seconds(lag));
 }
 std::string Metrics::render(const Scrape& scrape) {
   return impl_->render(scrape);

@@ -35,13 +35,23 @@ struct Sample {
   double value = 0;
 };
 
+/// A histogram that somebody else keeps; the last of `buckets` has no upper bound. Not cumulative.
+struct HistogramSample {
+  std::string name;
+  std::string help;
+  std::vector<double> bounds;
+  std::vector<std::uint64_t> buckets;  // bounds.size() + 1
+  double sum = 0;
+};
+
 struct Scrape {
   const std::vector<core::ServiceView>& services;
   core::Time now;
   std::int64_t unix_ns = 0;  // wall clock of the same moment
   bool engine_up = false;
   std::string engine = "default";
-  std::vector<Sample> samples;
+  std::vector<Sample> samples{};
+  std::vector<HistogramSample> histograms{};
 };
 
 class Metrics {
@@ -55,8 +65,6 @@ class Metrics {
   void config_loaded(bool successful, std::int64_t unix_ns);
   /// From a hint of the Engine to the request that answers it, without the time others took: the Engine and the disk.
   void own_share(core::Duration took);
-  /// A probe was started this much later than it was due.
-  void probe_lag(core::Duration lag);
 
   /// Prometheus text format 0.0.4. Services that are not in the scrape are forgotten.
   std::string render(const Scrape& scrape);

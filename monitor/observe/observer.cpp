@@ -74,8 +74,9 @@ LogLevel level_of(NoticeKind kind) {
     case NoticeKind::too_many_services: return LogLevel::warning;
     // The transition to healthy beside it tells how long it took.
     case NoticeKind::healed: return LogLevel::debug;
-    case NoticeKind::heal_acted:
+    // Our own restarts are told by heal_acted, those of others by the transition they cause.
     case NoticeKind::container_started: return LogLevel::debug;
+    case NoticeKind::heal_acted:
     case NoticeKind::storm_ended:
     case NoticeKind::engine_up:
     case NoticeKind::flapping_ended:
@@ -156,7 +157,10 @@ std::string sentence_of(const core::Transition& t) {
       return sentence;
     }
     case State::unknown: return with_reason("state of " + t.name + " is unknown", t.reason);
-    default: return with_reason(t.name + " is " + std::string{core::to_string(t.to)}, t.reason);
+    default: {
+      const std::string state{core::to_string(t.to)};
+      return with_reason(t.name + " is " + state, t.reason == state ? std::string{} : t.reason);
+    }
   }
 }
 

@@ -169,6 +169,10 @@ void ServiceCountsTable::on_notice(const core::Notice& n, core::Time now) {
       counts->maintenance = n.kind == maintenance;
       settle_downtime(*counts, now);
       break;
+    case heal_acted:
+      // Only an intermediate step, but the end of the rung that stops.
+      if (n.rung != core::Rung::stop) break;
+      [[fallthrough]];
     case healed:
     case heal_failed:
     case heal_abandoned: {

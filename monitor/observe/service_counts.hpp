@@ -42,7 +42,12 @@ class Distribution {
 };
 
 inline constexpr std::size_t rung_count = 3;
-inline constexpr std::array<std::string_view, 4> recovery_results{"healthy", "not_verified", "engine_error", "abandoned"};
+/// What can come of an action. `done` is for the rung `stop`, after which there is nothing to be verified.
+inline constexpr std::array<std::string_view, 5> recovery_results{"healthy", "not_verified", "engine_error", "abandoned",
+                                                                  "done"};
+constexpr bool possible_result(core::Rung rung, std::size_t result) {
+  return rung == core::Rung::stop ? result >= 2 : result < 4;
+}
 
 constexpr std::string_view verdict_name(std::size_t verdict) {
   constexpr std::array<std::string_view, 3> names{"pass", "warn", "fail"};
