@@ -21,6 +21,8 @@ JOBS = str(os.cpu_count() or 1)
 # Every run of CI, in this order; the others only when named.
 ALWAYS = ["style", "unit", "sim", "io", "fuzz", "e2e"]
 NAMED = ["bench", "soak", "conformance"]
+# What programs of their own need; the others need all.
+TARGETS = {"bench": ["sentinel", "bench-tools", "sim_long"]}
 PRESETS = {"unit": ["asan-ubsan"], "sim": ["asan-ubsan", "tsan"], "io": ["asan-ubsan", "tsan"]}
 BUILD_SECONDS = 45 * 60
 TEST_SECONDS = {"style": 2400, "unit": 900, "sim": 1200, "io": 1200, "fuzz": 900, "e2e": 2400}
@@ -227,10 +229,10 @@ class Runner:
         program = ROOT / "tests" / kind / "run"
         if not program.exists():
             return Tally(failures=[f"{kind} is not supported yet"])
-        broken = self.build("release", ["all"])
+        broken = self.build("release", TARGETS.get(kind, ["all"]))
         if broken:
             return broken
-        arguments = [str(program)] + ([self.options.filter] if self.options.filter else [])
+        arguments = [str(program)] + ([self.options.filter] if self.options.filter else []) + self.options.rest
         status = self.run(kind, arguments, LONG_SECONDS, {"SENTINEL_BUILD": str(BUILD / "release")})
         return Tally(passed=1) if status == 0 else Tally(failures=[f"{kind} (exit status {status})"])
 
@@ -253,7 +255,9 @@ def main():
     parser.add_argument("filter", nargs="?", metavar="FILTER",
                         help="part of a test's name (a regular expression for unit, sim and io)")
     parser.add_argument("--long", action="store_true", help="sim only: many more seeds, optimised, no sanitizers")
-    options = parser.parse_args()
+    options, options.rest = parser.parse_known_args()
+    if options.rest and options.kind not in NAMED:
+        parser.error(f"unrecognized arguments: {' '.join(options.rest)}")
     if options.long and options.kind != "sim":
         parser.error("--long goes with sim")
     shutil.rmtree(LOGS, ignore_errors=True)
