@@ -4,3 +4,12 @@ sentinel_test(unit_demo unit LINK demo_service SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/demo_duration_test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/demo_faults_test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/demo_options_test.cpp)
+
+find_program(PROMTOOL promtool REQUIRED)
+find_package(Python3 REQUIRED COMPONENTS Interpreter)
+add_test(NAME "unit: alert rules fire when they should"
+  COMMAND ${PROMTOOL} test rules ${PROJECT_SOURCE_DIR}/tests/rules/sentinel_test.yml)
+add_test(NAME "unit: alerts, runbooks, dashboard and metrics belong together"
+  COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tests/rules/check_assets.py)
+set_tests_properties("unit: alert rules fire when they should"
+  "unit: alerts, runbooks, dashboard and metrics belong together" PROPERTIES LABELS unit)
