@@ -58,7 +58,9 @@ def check(build, path):
     if run.returncode == 0:
         return []
     said = [line for line in run.stdout.splitlines() if re.search(r": (error|warning): ", line)]
-    return said or (run.stdout + run.stderr).splitlines()[-10:]
+    # It crashed: the head of its stack dump names the check and the place.
+    rest = [line for line in (run.stdout + run.stderr).splitlines() if not re.match(r"\s*#\d+ ", line)]
+    return said or rest[-12:]
 
 
 def main():
