@@ -124,7 +124,7 @@ void read_limits(FileReader& reader, const YamlNode& node, protocol::SettingsLim
           {"max-start-grace", longest(limits.max_start_grace, 0s, 24h)},
           {"max-delay", longest(limits.max_delay, 0s, 24h)},
           {"max-verify-timeout", longest(limits.verify_timeout.max, 1s, 24h)},
-          {"min-trial", longest(limits.trial.min, 1min, 30 * 24h)},
+          {"min-trial", longest(limits.trial.min, 1s, 30 * 24h)},
           {"probe-hosts",
            [&](std::string_view v) -> std::expected<void, Error> {
              limits.probe_hosts.clear();
