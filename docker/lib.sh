@@ -150,9 +150,10 @@ engine_answers() { # [HOST]
   DOCKER_HOST=${1:-${DOCKER_HOST:-}} timeout 20 docker version --format '{{.Server.Version}}' >/dev/null 2>&1
 }
 
-# Finds an Engine: DOCKER_HOST, the default socket, ours. Exports DOCKER_HOST and the three variables of
+# Finds an Engine: DOCKER_HOST, the default socket, ours, the docker command's context. Exports DOCKER_HOST and the three variables of
 # the Compose stack. Returns 1 when there is none.
 find_engine() {
+  local host
   if [ -n "${DOCKER_HOST:-}" ]; then
     engine_answers || die "DOCKER_HOST is $DOCKER_HOST, but no Engine answers there: start it, or unset DOCKER_HOST"
   elif [ -S /var/run/docker.sock ] && engine_answers unix:///var/run/docker.sock; then
@@ -160,6 +161,12 @@ find_engine() {
   elif [ -S "$ENGINE_RUN/default/docker.sock" ] && engine_answers "unix://$ENGINE_RUN/default/docker.sock"; then
     use_engine default
     return 0
+  elif host=$(docker context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null) &&
+    [ "$host" != unix:///var/run/docker.sock ] && engine_answers "$host"; then
+    export DOCKER_HOST=$host
+  elif [ -S /var/run/docker.sock ] && [ ! -w /var/run/docker.sock ]; then
+    die "an Engine's socket is at /var/run/docker.sock, but you may not use it: run this with sudo, or join the group" \
+      "'$(stat -Lc %G /var/run/docker.sock)'"
   else
     return 1
   fi

@@ -96,6 +96,17 @@ def test_live_restore_keeps_containers_through_a_kill(engine):
     assert not Path(f"/proc/{before.split()[0]}").exists()
 
 
+def test_stop_ends_the_containers_of_a_killed_engine(engine):
+    one = engine("left")
+    one.run("load", BASE_IMAGE)
+    one.docker("run", "-d", "--stop-signal", "KILL", "--name", "left", BASE_IMAGE, "tail", "-f", "/dev/null")
+    pid = one.docker("inspect", "-f", "{{.State.Pid}}", "left")
+    one.run("kill")
+    assert Path(f"/proc/{pid}").exists()
+    one.run("stop")
+    eventually(lambda: not Path(f"/proc/{pid}").exists(), "the container's process is gone")
+
+
 def test_data_outlives_a_stop_and_an_upgrade(engine):
     one = engine("upgrade", "--version", "20.10")
     one.run("load", BASE_IMAGE)
