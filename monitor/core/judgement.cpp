@@ -18,8 +18,12 @@ std::string bounded(std::string text) {
 }
 
 std::string health_reason(const ContainerStatus& status) {
-  if (status.health_output.empty()) return "health check fails";
-  return bounded("health check fails: " + status.health_output);
+  std::string output = status.health_output;
+  // A reason is part of a sentence, and a sentence is one line.
+  std::ranges::replace(output, '\n', ' ');
+  while (output.ends_with(' ')) output.pop_back();
+  if (output.empty()) return "health check fails";
+  return bounded("health check fails: " + output);
 }
 
 std::string exit_reason(const ContainerStatus& status) {
