@@ -8,7 +8,7 @@ PROBE = {"sentinel.probe.http": "http://:8080/health", "sentinel.probe.http.inte
 
 def test_a_probe_alone_finds_and_verifies(rig):
     web = rig.run("web", labels=PROBE, health=None)
-    monitor = rig.monitor()
+    monitor = rig.monitor(inside=True)
     monitor.wait_state(web.name, "healthy")
     web.simulate("unhealthy")
     healed(monitor, web.name)
@@ -24,7 +24,7 @@ def test_a_probe_alone_finds_and_verifies(rig):
 
 def test_a_probe_heals_before_the_health_check_notices(rig):
     web = rig.run("web", labels=PROBE, health={"interval": 3600, "timeout": 5, "retries": 3})
-    monitor = rig.monitor()
+    monitor = rig.monitor(inside=True)
     monitor.wait_state(web.name, "healthy")
     web.simulate("unhealthy")
     healed(monitor, web.name)
@@ -34,7 +34,7 @@ def test_a_probe_heals_before_the_health_check_notices(rig):
 
 def test_a_refused_connection_reads_as_unreachable(rig):
     web = rig.run("web", labels=PROBE, health=None)
-    monitor = rig.monitor()
+    monitor = rig.monitor(inside=True)
     monitor.wait_state(web.name, "healthy")
     web.simulate("refuse?for=5m")
     line = monitor.wait_log("service.transition", web.name, to="unhealthy")
@@ -45,7 +45,7 @@ def test_a_refused_connection_reads_as_unreachable(rig):
 
 def test_a_hang_reads_as_a_timeout(rig):
     web = rig.run("web", labels={**PROBE, "sentinel.probe.http.timeout": "500ms"}, health=None)
-    monitor = rig.monitor()
+    monitor = rig.monitor(inside=True)
     monitor.wait_state(web.name, "healthy")
     web.simulate("hang?for=5m")
     line = monitor.wait_log("service.transition", web.name, to="unhealthy")
@@ -56,7 +56,7 @@ def test_a_hang_reads_as_a_timeout(rig):
 
 def test_degraded_is_shown_and_not_healed(rig):
     web = rig.run("web", labels=PROBE)
-    monitor = rig.monitor()
+    monitor = rig.monitor(inside=True)
     monitor.wait_state(web.name, "healthy")
     web.simulate("degraded")
     monitor.wait_state(web.name, "degraded")
@@ -67,7 +67,7 @@ def test_degraded_is_shown_and_not_healed(rig):
 
 def test_heal_on_says_which_failures_may_act(rig):
     web = rig.run("web", labels={**PROBE, "sentinel.heal.on": "unhealthy"}, health=None)
-    monitor = rig.monitor()
+    monitor = rig.monitor(inside=True)
     monitor.wait_state(web.name, "healthy")
     web.simulate("unhealthy")
     monitor.wait_state(web.name, "unhealthy")
@@ -80,7 +80,7 @@ def test_heal_on_says_which_failures_may_act(rig):
 @pytest.mark.parametrize("bad", ["tcp://:8080", "http://example.org/health", "http://169.254.169.254/", "nonsense"])
 def test_a_probe_that_may_not_be_is_left_out_with_a_warning(rig, bad):
     web = rig.healthy("web", labels={"sentinel.probe.http": bad})
-    monitor = rig.monitor()
+    monitor = rig.monitor(inside=True)
     monitor.wait_state(web.name, "healthy")
     warning = monitor.wait_log("label_warning", web.name)
     assert "sentinel.probe.http" in warning["msg"] and web.name in warning["msg"]

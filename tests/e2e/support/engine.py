@@ -110,7 +110,8 @@ class Engine:
                 self.request("DELETE", f"/images/{old}", force=1)
         if name not in present:
             with open(archive, "rb") as tar:
-                answer = self.request("POST", "/images/create", tar, 120, fromSrc="-", repo=repository, tag=tag)
+                answer = self.request("POST", "/images/create", tar, 120, fromSrc="-", repo=repository, tag=tag,
+                                      changes='CMD ["/usr/bin/demo-service"]')
             assert answer.status == 200 and "error" not in answer.text, answer.text
 
     def containers(self):

@@ -13,7 +13,7 @@ def build_root(folder):
     """Packs the root file system into `folder`; the archive and the image's name."""
     programs = [program for program in (DEMO_SERVICE, SENTINEL) if program.exists()]
     assert DEMO_SERVICE in programs, f"{DEMO_SERVICE} is not built: run tests/run e2e, or set SENTINEL_BUILD"
-    digest = hashlib.sha256()
+    digest = hashlib.sha256(Path(__file__).read_bytes())
     for program in programs:
         digest.update(program.read_bytes())
     root = Path(tempfile.mkdtemp(prefix="root-", dir=folder))

@@ -9,6 +9,7 @@ import tempfile
 import threading
 from pathlib import Path
 
+from .engine import STATE
 from .http import UnixConnection, exchange
 from .wait import Growing, eventually
 
@@ -52,13 +53,16 @@ class Metrics:
 
 
 class Monitor:
-    """Runs in the Engine's network namespace, so that it can reach what it probes."""
+    """A process of this machine, in the Engine's network namespace."""
 
     def __init__(self, engine, config=None, level="debug", environment=None, endpoint=None, data_dir=None,
-                 text=False, user=0, groups=None):
-        """`text`: text lines, which are found in `errors`. `user`, `groups`: who it runs as."""
+                 text=False, user=0, groups=None, inside=False):
+        """`text`: text lines, which are found in `errors`. `user`, `groups`: who it runs as. `inside`: in a
+        container on that Engine, as the stack has it, so that it shares a network with what it probes."""
         self.engine = engine
-        self.folder = Path(tempfile.mkdtemp(prefix="sentinel-e2e-"))
+        self.inside = inside
+        # Where the Engine, too, finds it.
+        self.folder = Path(tempfile.mkdtemp(prefix=".e2e-", dir=STATE))
         self.run_dir = self.folder / "run"
         self.data_dir = Path(data_dir) if data_dir else self.folder / "data"
         self.run_dir.mkdir()
@@ -88,8 +92,13 @@ class Monitor:
         return str(self.run_dir / "monitor.sock")
 
     def command(self):
-        return ["nsenter", f"--net=/proc/{os.getpid()}/fd/{self.namespace}", *self.drop, str(SENTINEL), "monitor",
-                "--config", str(self.config), "--engine", self.endpoint, "--data-dir", str(self.data_dir),
+        if self.inside:
+            mounts = [f"--volume={place}:{place}" for place in (self.engine.socket, self.folder)]
+            before = ["docker", "-H", f"unix://{self.engine.socket}", "run", "--rm", f"--name={self.folder.name[1:]}",
+                      "--user=0:0", "--entrypoint=/usr/bin/sentinel", *mounts, self.engine.image]
+        else:
+            before = ["nsenter", f"--net=/proc/{os.getpid()}/fd/{self.namespace}", *self.drop, str(SENTINEL)]
+        return [*before, "monitor", "--config", str(self.config), "--engine", self.endpoint, "--data-dir", str(self.data_dir),
                 "--run-dir", str(self.run_dir), "--listen", "none", "--log-level", self.level,
                 "--log-format", self.format]
 
@@ -144,6 +153,8 @@ class Monitor:
         return self.wait(seconds)
 
     def kill(self):
+        if self.inside:
+            self.engine.request("DELETE", f"/containers/{self.folder.name[1:]}", force=1)
         self.process.kill()
         self.wait(5)
 

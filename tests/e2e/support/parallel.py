@@ -41,13 +41,11 @@ def take(counter, items):
 
 def work(session, items, counter, pipe):
     config = session.config
-    for name in ("terminalreporter", "logxml", "junitxml"):
-        plugin = config.pluginmanager.get_plugin(name)
-        if plugin is not None:
-            config.pluginmanager.unregister(plugin)
     for plugin in list(config.pluginmanager.get_plugins()):
-        if type(plugin).__name__ in ("LogXML", "TerminalReporter"):
+        if type(plugin).__name__ == "LogXML":
             config.pluginmanager.unregister(plugin)
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    terminal._tw._file = open(os.devnull, "w", encoding="utf-8")  # pylint: disable=protected-access
     capture = config.pluginmanager.get_plugin("capturemanager")
     capture.stop_global_capturing()  # the parent's files would be shared with all others
     capture.start_global_capturing()
@@ -120,7 +118,9 @@ class Parent:
                 if not data:
                     selector.unregister(key.fd)
                     os.close(key.fd)
-                    os.waitpid(workers.pop(key.fd)[0], 0)
+                    _, status = os.waitpid(workers.pop(key.fd)[0], 0)
+                    if status != 0:
+                        self.errors.append(f"a worker ended with {os.waitstatus_to_exitcode(status)}")
 
     def account(self, items):
         """A test whose worker ended before it is a failure, not a gap."""

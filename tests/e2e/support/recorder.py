@@ -2,10 +2,11 @@
 import http.client
 import json
 import threading
+import time
 import urllib.parse
 from dataclasses import dataclass
 
-from .http import UnixConnection
+from .http import UnixConnection, exchange
 from .wait import Growing
 
 ACTIONS = ["create", "start", "restart", "die", "stop", "kill", "pause", "unpause", "destroy", "rename", "oom",
@@ -24,6 +25,10 @@ class Event:
         return self.time / 1e9
 
 
+def stamp(nanoseconds):
+    return f"{nanoseconds // 10**9}.{nanoseconds % 10**9:09d}"
+
+
 class Recorder:
     """Follows an Engine through its restarts; what happened between is replayed by the Engine when it can."""
 
@@ -31,10 +36,12 @@ class Recorder:
         self._engine = engine
         self._events = Growing()
         self._seen = set()
+        self._began = time.time_ns()
         self._stopped = threading.Event()
         self._open = threading.Event()
         self._connection = None
         self._last = None
+        self._lock = threading.Lock()
         self._thread = threading.Thread(target=self._run, name="recorder", daemon=True)
         self._thread.start()
         assert self._open.wait(20), "the Engine's event stream did not open"
@@ -59,7 +66,7 @@ class Recorder:
     def _read(self):
         query = {"filters": json.dumps({"type": ["container"], "event": ACTIONS})}
         if self._last is not None:
-            query["since"] = f"{self._last // 10**9}.{self._last % 10**9:09d}"
+            query["since"] = stamp(self._last)
         self._connection = UnixConnection(self._engine.socket, None)
         self._connection.request("GET", "/v1.41/events?" + urllib.parse.urlencode(query))
         response = self._connection.getresponse()
@@ -68,18 +75,33 @@ class Recorder:
             for line in response:
                 self._take(json.loads(line))
 
+    def _catch_up(self):
+        """What has happened by now is known when this returns, however busy the machine keeps the reader."""
+        now = time.time_ns()
+        query = {"filters": json.dumps({"type": ["container"], "event": ACTIONS}), "since": stamp(now - 60 * 10**9),
+                 "until": stamp(now)}
+        try:
+            answer = exchange(UnixConnection(self._engine.socket, 10), "GET",
+                              "/v1.41/events?" + urllib.parse.urlencode(query))
+        except (OSError, http.client.HTTPException):
+            return  # the Engine is down: nothing happens there
+        for line in answer.body.splitlines():
+            self._take(json.loads(line))
+
     def _take(self, raw):
         event = Event(raw["timeNano"], raw["Action"], raw["Actor"]["ID"],
                       raw["Actor"]["Attributes"].get("name", ""))
-        if event in self._seen:
-            return
-        self._seen.add(event)
-        self._last = max(self._last or 0, event.time)
-        self._events.append(event)
+        with self._lock:
+            if event in self._seen or event.time < self._began:
+                return
+            self._seen.add(event)
+            self._last = max(self._last or 0, event.time)
+            self._events.append(event)
 
     def events(self, container=None, action=None):
+        self._catch_up()
         wanted = None if container is None else container.id
-        return [e for e in self._events.snapshot()
+        return [e for e in sorted(self._events.snapshot(), key=lambda e: e.time)
                 if (wanted is None or e.id == wanted) and (action is None or e.action == action)]
 
     def count(self, container, action):
