@@ -20,9 +20,6 @@ namespace sentinel::io {
 namespace asio = boost::asio;
 namespace {
 
-constexpr core::Duration quick_timeout = std::chrono::seconds(5);
-constexpr core::Duration call_timeout = std::chrono::seconds(10);
-constexpr core::Duration operation_extra = std::chrono::seconds(20);
 constexpr core::Duration longest_stop = std::chrono::hours(1);
 constexpr core::Duration idle_connection = std::chrono::seconds(1);
 constexpr std::uint64_t small_body = std::uint64_t{256} << 10U;
@@ -150,7 +147,7 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
     EngineConnection::Exchange exchange;
     exchange.method = "POST";
     exchange.target = versioned(target);
-    exchange.timeout = (stops ? stop_timeout : core::Duration{}) + operation_extra;
+    exchange.timeout = (stops ? stop_timeout : core::Duration{}) + options_.timeouts.operation;
     exchange.limits.max_body = small_body;
     const auto connection = make_connection();
     exchange.on_end = [weak = weak_from_this(), connection, op = action.op, step = action.step](EngineResult result) {
@@ -243,7 +240,7 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
   std::string versioned(std::string_view target) const { return "/v" + session_.api().to_string() + std::string(target); }
 
   Connection make_connection() {
-    return std::make_shared<EngineConnection>(context_, endpoint_, std::span<char>(scratch_));
+    return std::make_shared<EngineConnection>(context_, endpoint_, options_.timeouts.connect, std::span<char>(scratch_));
   }
 
   void count(std::string_view operation, const EngineResult& result) {
@@ -279,7 +276,7 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
   }
 
   void ask_version(protocol::CallNumber call) {
-    single("version", "/version", quick_timeout, small_body, [call](Impl& self, EngineResult result) {
+    single("version", "/version", options_.timeouts.quick, small_body, [call](Impl& self, EngineResult result) {
       std::expected<protocol::VersionAnswer, protocol::Error> answer;
       if (!result || result->status != 200) {
         answer = std::unexpected(status_error("GET /version", result));
@@ -294,7 +291,7 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
 
   void ask_list(protocol::CallNumber call) {
     session_.on_call_started(moment());
-    single("list", versioned(protocol::list_target(inspect_context_.settings.watch_all)), call_timeout, protocol::list_limits.max_bytes,
+    single("list", versioned(protocol::list_target(inspect_context_.settings.watch_all)), options_.timeouts.call, protocol::list_limits.max_bytes,
            [call](Impl& self, EngineResult result) {
              std::expected<std::vector<core::ListedContainer>, protocol::Error> answer;
              if (result && result->status == 200) {
@@ -310,7 +307,7 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
   }
 
   void ask_ping(protocol::CallNumber call) {
-    single("ping", versioned("/_ping"), quick_timeout, small_body, [call](Impl& self, EngineResult result) {
+    single("ping", versioned("/_ping"), options_.timeouts.quick, small_body, [call](Impl& self, EngineResult result) {
       std::expected<void, protocol::Error> answer;
       if (!result || result->status != 200) answer = std::unexpected(status_error("GET /_ping", result));
       self.session_step([&](auto at, auto& out) { self.session_.on_ping(call, std::move(answer), at, out); });
@@ -327,7 +324,7 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
     const auto weak = weak_from_this();
     EngineConnection::Exchange exchange;
     exchange.target = versioned(protocol::events_target(open.query));
-    exchange.timeout = quick_timeout;
+    exchange.timeout = options_.timeouts.quick;
     exchange.on_head = [weak, call] {
       if (const auto self = weak.lock()) {
         self->session_step([&](auto at, auto& out) { self->session_.on_stream_opened(call, at, out); });
@@ -355,7 +352,7 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
   void find_own_place() {
     if (!inspect_context_.own.container) return;
     placing_ = true;
-    single("inspect", versioned("/containers/" + inspect_context_.own.container->hex() + "/json"), call_timeout,
+    single("inspect", versioned("/containers/" + inspect_context_.own.container->hex() + "/json"), options_.timeouts.call,
            protocol::inspect_limits.max_bytes, [](Impl& self, EngineResult result) {
              self.placing_ = false;
              const auto own = self.inspect_context_.own.container;
@@ -378,7 +375,7 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
       waiting_.pop_front();
       EngineConnection::Exchange exchange;
       exchange.target = versioned("/containers/" + next.id.hex() + "/json");
-      exchange.timeout = call_timeout;
+      exchange.timeout = options_.timeouts.call;
       exchange.limits.max_body = protocol::inspect_limits.max_bytes;
       exchange.on_end = [weak = weak_from_this(), connection = connection.get(), asked = std::move(next)](EngineResult result) {
         if (const auto self = weak.lock()) self->on_inspected(*connection, asked, std::move(result));

@@ -6,8 +6,7 @@
 // Connections: one for the event stream, one for each operation (a slow restart delays nothing else), at most
 // `connections` for inspects (closed when idle), one for each list, version and ping. At rest only the stream is open.
 //
-// Deadlines: connect 2 s; version, ping and the stream's head 5 s; list and inspect 10 s; an operation its stop timeout
-// + 20 s. Bodies: list 32 MiB, inspect 4 MiB, others 256 KiB; heads 32 KiB; event lines 1 MiB. An operation is never sent
+// Every call has a deadline, see EngineTimeouts. Bodies: list 32 MiB, inspect 4 MiB, others 256 KiB; heads 32 KiB; event lines 1 MiB. An operation is never sent
 // twice; one without a proper answer is `unknown`.
 
 #include <cstdint>
@@ -27,6 +26,13 @@ class io_context;
 
 namespace sentinel::io {
 
+struct EngineTimeouts {
+  core::Duration connect = std::chrono::seconds(2);
+  core::Duration quick = std::chrono::seconds(5);       // version, ping, the stream's head
+  core::Duration call = std::chrono::seconds(10);       // list, inspect
+  core::Duration operation = std::chrono::seconds(20);  // beyond the stop timeout
+};
+
 struct EngineOptions {
   std::string endpoint = "unix:///var/run/docker.sock";  // see parse_engine_endpoint()
   protocol::LabelDefaults settings;  // settings.watch_all: also containers without `sentinel.enable`
@@ -36,6 +42,7 @@ struct EngineOptions {
   std::size_t inspect_queue = 16'384;    // waiting inspects; one more is answered as failed and a list is asked for
   std::size_t operation_limit = 1'024;   // operations under way; one more is answered as failed
   std::string own_container_id;          // 64 hex digits, empty: not in a container. See own_container_id()
+  EngineTimeouts timeouts;
   std::uint64_t seed = 1;                // of the back-off's jitter
 };
 

@@ -18,18 +18,19 @@ using Kind = EngineFailure::Kind;
 
 namespace {
 
-constexpr core::Duration connect_timeout = std::chrono::seconds(2);
 /// Reads per turn of the loop: a firehose must not starve the rest.
 constexpr int reads_per_turn = 16;
 
 std::string seconds_text(core::Duration duration) {
-  return std::to_string(std::chrono::duration_cast<std::chrono::seconds>(duration).count()) + " s";
+  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(duration).count();
+  return ms % 1000 == 0 ? std::to_string(ms / 1000) + " s" : std::to_string(ms) + " ms";
 }
 
 }  // namespace
 
-EngineConnection::EngineConnection(asio::io_context& context, const EngineEndpoint& endpoint, std::span<char> scratch)
-    : context_(context), endpoint_(endpoint), scratch_(scratch), socket_(context), timer_(context) {}
+EngineConnection::EngineConnection(asio::io_context& context, const EngineEndpoint& endpoint, core::Duration connect_timeout,
+                                   std::span<char> scratch)
+    : context_(context), endpoint_(endpoint), connect_timeout_(connect_timeout), scratch_(scratch), socket_(context), timer_(context) {}
 
 void EngineConnection::start(Exchange exchange) {
   ++turn_;
@@ -44,7 +45,7 @@ void EngineConnection::start(Exchange exchange) {
 }
 
 void EngineConnection::connect() {
-  arm(connect_timeout, {Kind::connect, "no connection to the Engine within " + seconds_text(connect_timeout)});
+  arm(connect_timeout_, {Kind::connect, "no connection to the Engine within " + seconds_text(connect_timeout_)});
   if (endpoint_.local) {
     connect_to({Endpoint(asio::local::stream_protocol::endpoint(endpoint_.path))}, 0);
     return;

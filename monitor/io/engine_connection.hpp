@@ -53,7 +53,8 @@ class EngineConnection : public std::enable_shared_from_this<EngineConnection> {
   };
 
   /// `scratch` is shared by all connections of a thread: bytes live in it only while they are handled.
-  EngineConnection(boost::asio::io_context& context, const EngineEndpoint& endpoint, std::span<char> scratch);
+  EngineConnection(boost::asio::io_context& context, const EngineEndpoint& endpoint, core::Duration connect_timeout,
+                   std::span<char> scratch);
 
   /// Handlers run from the io_context, never from inside this call. One exchange at a time.
   void start(Exchange exchange);
@@ -91,6 +92,7 @@ class EngineConnection : public std::enable_shared_from_this<EngineConnection> {
 
   boost::asio::io_context& context_;
   const EngineEndpoint& endpoint_;
+  core::Duration connect_timeout_;
   std::span<char> scratch_;
   Socket socket_;
   Timer timer_;

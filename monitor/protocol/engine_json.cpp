@@ -70,7 +70,7 @@ class ListVisitor final : public json::Visitor {
     } else if (depth_ == row_depth + 1 && in_health_ && field == Field::status) {
       from_health_ = parse_health(text);
     }
-    return depth_ > 0 || fail("a list that is no array");
+    return value();
   }
   bool on_key(std::string& key) override {
     field_ = Field::other;
@@ -92,7 +92,7 @@ class ListVisitor final : public json::Visitor {
       from_text_ = core::EngineHealth::none;
       from_health_.reset();
     }
-    in_health_ = depth_ == row_depth && field_ == Field::health;
+    if (depth_ == row_depth) in_health_ = field_ == Field::health;
     field_ = Field::other;
     ++depth_;
     return true;

@@ -64,7 +64,7 @@ std::expected<std::string_view, Error> HttpResponseReader::take(std::string_view
     const std::string_view piece = input.substr(0, end);
     const bool chunk_line = state_ == State::chunk_size || state_ == State::chunk_end;
     if (!chunk_line) {
-      head_bytes_ += piece.size() + 1;
+      head_bytes_ += piece.size() + (end == std::string_view::npos ? 0U : 1U);
       if (head_bytes_ > limits_.max_head) return bad("header fields beyond the limit");
     } else if (line_.size() + piece.size() > limits_.max_chunk_line) {
       return bad("a chunk header beyond the limit");

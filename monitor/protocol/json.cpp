@@ -104,9 +104,9 @@ std::optional<std::int64_t> Value::integer(std::int64_t min, std::int64_t max) c
   if (const auto* whole = std::get_if<std::int64_t>(&data_)) {
     result = *whole;
   } else if (const auto* real = std::get_if<double>(&data_)) {
-    // 2^63 is exact as a double, INT64_MAX is not.
-    constexpr double bound = 9223372036854775808.0;
-    if (!(*real >= -bound && *real < bound) || std::trunc(*real) != *real) return std::nullopt;
+    // Beyond 2^53 a double may have been rounded from another integer.
+    constexpr double bound = 9007199254740992.0;
+    if (!(*real >= -bound && *real <= bound) || std::trunc(*real) != *real) return std::nullopt;
     result = static_cast<std::int64_t>(*real);
   } else {
     return std::nullopt;

@@ -78,7 +78,7 @@ class Value {
   /// Empty when it is no string.
   std::string_view text() const;
   std::optional<bool> boolean() const;
-  /// An integer, or a double without fraction, inside [min, max].
+  /// An integer, or a double without fraction up to 2^53, inside [min, max].
   std::optional<std::int64_t> integer(std::int64_t min = INT64_MIN, std::int64_t max = INT64_MAX) const;
   std::optional<double> number() const;
 

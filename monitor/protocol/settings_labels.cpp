@@ -238,11 +238,6 @@ AppliedLabels apply_labels(const Labels& labels, const core::ServiceSettings& st
   }
   std::ranges::stable_sort(ours, std::less<>{}, [](const Label* label) -> const std::string& { return label->first; });
   Warnings warnings(container_name);
-  if (ours.size() > max_sentinel_labels) {
-    warnings.add("sentinel.*", std::to_string(ours.size()) + " labels",
-                 "expected at most " + std::to_string(max_sentinel_labels) + "; the others are ignored");
-    ours.resize(max_sentinel_labels);
-  }
   Applier applier{applied.settings, limits, warnings};
   const auto rest_of = [](const Label& label) { return std::string_view(label.first).substr(prefix.size()); };
   for (const Label* label : ours) {
@@ -252,6 +247,11 @@ AppliedLabels apply_labels(const Labels& labels, const core::ServiceSettings& st
   if (!applied.settings.enabled) {
     applied.warnings = warnings.take();
     return applied;
+  }
+  if (ours.size() > max_sentinel_labels) {
+    warnings.add("sentinel.*", std::to_string(ours.size()) + " labels",
+                 "expected at most " + std::to_string(max_sentinel_labels) + "; the others are ignored");
+    ours.resize(max_sentinel_labels);
   }
   for (const Label* label : ours) {
     std::string_view key = rest_of(*label);

@@ -235,8 +235,8 @@ Parsed<core::Budget> parse_budget(std::string_view text, BudgetRange range) {
     const auto window = parse_duration(parts[1], {range.min_window, range.max_window});
     if (restarts && window) return core::Budget{*restarts, *window};
   }
-  return expected_form("restarts per healthy time such as 5/15m, from 1 to " + std::to_string(range.max_restarts) +
-                       " in" + between({range.min_window, range.max_window}).substr(8));
+  return expected_form("restarts per healthy time such as 5/15m, from 1/" + format_duration(range.min_window) + " to " +
+                       std::to_string(range.max_restarts) + "/" + format_duration(range.max_window));
 }
 
 std::string format_budget(const core::Budget& budget) {
