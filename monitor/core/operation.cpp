@@ -195,8 +195,8 @@ void Core::Impl::begin_verify(Service& s) {
   op.verify_from = now_;
   const Duration limit =
       info.settings.verify_timeout.value_or(default_verify_timeout(info.health_check));
-  op.deadline =
-      std::max(now_, after(c.status.run == RunState::running ? c.run_began : now_, limit));
+  const bool count_from_start = c.status.run == RunState::running && !op.taken_up;
+  op.deadline = std::max(now_, after(count_from_start ? c.run_began : now_, limit));
   auto n = notice(s, NoticeKind::heal_acted,
                   s.name + " was " +
                       (op.step == Step::start && op.rung == Rung::restart ? "started"
@@ -341,6 +341,7 @@ void Core::Impl::take_up(Service& s) {
   op.started_at = intent.started_at;
   op.sent = op.first_sent = now_;
   op.unclear = true;
+  op.taken_up = true;
   op.confirm_from = c.inspected_at;
   op.settle_until = after(now_, stop_timeout(s) + unclear_slack);
   op.look_at = op.settle_until;

@@ -37,8 +37,10 @@ Time Core::Impl::probes_due(const Service& s) const {
   Time due = never;
   if (c == nullptr || c->status.run != RunState::running || !engine_up_) return due;
   for (std::size_t i = 0; i < s.probes.size(); ++i) {
-    if (s.probes[i].running || can_run(*c, c->info->settings.probes[i]))
-      due = std::min(due, s.probes[i].next);
+    const Probe& p = s.probes[i];
+    // One that cannot run is due once: to be told.
+    if (p.running || !p.address_told || can_run(*c, c->info->settings.probes[i]))
+      due = std::min(due, p.next);
   }
   return due;
 }
@@ -68,7 +70,7 @@ void Core::Impl::run_probes(Service& s) {
     }
     p.running = true;
     p.sequence = ++last_token_;
-    p.slot = p.next > now_ ? now_ : p.next;
+    p.slot = p.next;
     // Missed slots (a long pause of this process) are skipped, not made up for.
     if (now_ - p.slot > spec.interval) p.slot = now_;
     p.next = after(now_, spec.timeout + probe_slack);

@@ -134,7 +134,9 @@ struct Operation {
   Time settle_until{};      // until here the result may still appear
   Time look_at = never;     // when to inspect again
   bool completing = false;  // a start after an interrupted restart; at most once per attempt
-  Time own_until{};         // events up to here are our own
+  bool taken_up =
+      false;  // from the last run of this process: how the service did meanwhile was not seen
+  Time own_until{};  // events up to here are our own
   unsigned stops_seen = 0;
   bool interfered = false;
   Time verify_from{};

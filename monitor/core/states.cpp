@@ -228,6 +228,7 @@ std::string Core::Impl::decision(const Service& s) const {
     case Phase::idle: break;
   }
   if (c == nullptr) return "it has no container";
+  if (s.overlays.paused) return "left alone: it is paused";
   if (well(s.judged.state)) return "nothing to do: it is " + std::string{to_string(s.state)};
   if (s.judged.failing() || s.unverified || s.judged.policy_acts) {
     const auto why = why_not(s);
