@@ -1,5 +1,9 @@
 """What people want with a container comes before healing it."""
+import json
+import subprocess
+
 import pytest
+from support.engine import Container
 from test_healing import canary, healed
 
 PENDING = {"sentinel.heal.delay": "4s"}
@@ -130,6 +134,39 @@ def test_recreated_while_a_restart_is_pending(rig, identity):
     assert rig.recorder.count(new, "kill") == 0
     assert rig.recorder.count(old, "restart") == 0
     assert monitor.service(service)["container"] == new.id
+
+
+def test_compose_recreates_while_a_restart_is_pending(rig, tmp_path):
+    service = rig.name("front")
+    definition = {"services": {service: {
+        "image": rig.engine.image, "entrypoint": ["/usr/bin/demo-service"], "network_mode": "bridge",
+        "labels": {"sentinel.enable": "true", **PENDING}, "stop_grace_period": "2s",
+        "healthcheck": {"test": ["CMD", "/usr/bin/demo-service", "healthcheck"], "interval": "1s", "timeout": "5s",
+                        "retries": 1}}}}
+    file = tmp_path / "compose.json"
+    file.write_text(json.dumps(definition), encoding="utf-8")
+
+    def compose_up(*arguments):
+        done = subprocess.run(["docker", "-H", f"unix://{rig.engine.socket}", "compose", "-p", rig.prefix, "-f", str(file),
+                               "up", "-d", *arguments], capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+        row = rig.engine.call("GET", "/containers/json", filters={"label": [f"com.docker.compose.service={service}"]})
+        assert len(row) == 1
+        return Container(rig.engine, row[0]["Id"], row[0]["Names"][0])
+
+    old = compose_up()
+    monitor = rig.monitor()
+    pending(rig, monitor, old, service)
+    new = compose_up("--force-recreate")
+    assert new.id != old.id
+    monitor.wait_state(service, "healthy")
+    due(rig, monitor)
+    assert rig.recorder.actions(new).count("restart") == 0
+    assert rig.recorder.count(new, "kill") == 0
+    assert rig.recorder.count(old, "restart") == 0
+    row = monitor.service(service)
+    assert (row["container"], row["full_name"]) == (new.id, f"{rig.prefix}/{service}/1")
+    assert not monitor.log("heal_started", service)
 
 
 def test_what_a_recreated_service_has_spent_stays_spent(rig):
