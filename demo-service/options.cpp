@@ -1,6 +1,7 @@
 #include "options.hpp"
 
 #include "duration.hpp"
+#include "version.hpp"
 
 #include <CLI/CLI.hpp>
 
@@ -95,7 +96,7 @@ std::expected<Options, int> read_options(int argc, char** argv) {
   Options options;
   Texts texts;
   CLI::App cli{"demo-service: a service that fails on demand", "demo-service"};
-  cli.set_version_flag("--version", std::format("demo-service {}", SENTINEL_VERSION));
+  cli.set_version_flag("--version", std::format("demo-service {}", version()));
   cli.add_option("--listen", texts.listen, "HOST:PORT to listen on")
       ->envname("DEMO_LISTEN")
       ->capture_default_str();

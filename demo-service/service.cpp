@@ -1,6 +1,7 @@
 #include "service.hpp"
 
 #include "server.hpp"
+#include "version.hpp"
 
 #include <format>
 
@@ -9,11 +10,11 @@ namespace sentinel::demo {
 int run_service(const Options& options) {
   start_log(options.log_format, options.debug);
   App app{{.name = options.name,
-           .version = SENTINEL_VERSION,
+           .version = std::string{version()},
            .leak_cap_mib = options.leak_cap_mib,
            .unhealthy_for = options.start_unhealthy},
           Instant::current()};
-  Metrics metrics{SENTINEL_VERSION, SENTINEL_REVISION};
+  Metrics metrics{version(), revision()};
   Server server{app, metrics, options.listen};
   server.handle_signals(options.ignore_sigterm);
   const auto port = server.open();
@@ -23,7 +24,7 @@ int run_service(const Options& options) {
   }
   log_line(LogLevel::info, "demo.started",
            std::format("{} started on {} port {}", options.name, options.listen.host, *port),
-           {{"service.version", SENTINEL_VERSION}, {"server.port", std::int64_t{*port}}});
+           {{"service.version", version()}, {"server.port", std::int64_t{*port}}});
   const auto status = server.run();
   log_line(LogLevel::info, "demo.stopped", std::format("{} stopped", options.name),
            {{"process.exit_code", std::int64_t{status}}});
