@@ -199,7 +199,13 @@ void Core::Impl::accept_facts(Container& c, const ContainerFacts& facts) {
   const auto old_info = c.info;
   c.info = facts.info;
   c.status = facts.status;
-  if (!c.again) c.inspected_at = now_;
+  if (!c.again) {
+    c.inspected_at = now_;
+    // Sent after the latest event: a late or repeated `stop` of an earlier run is disproved.
+    if (c.status.run == RunState::running) {
+      c.purpose.stop_seen = c.purpose.die_seen = c.purpose.signalled_before_die = false;
+    }
+  }
   first_inspect_over(c);
 
   accept_run(c, before, first);
