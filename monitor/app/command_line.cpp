@@ -72,7 +72,8 @@ void add_flag(CLI::App& app, Options& options, const std::string& name, const st
               const std::string& type) {
   app.add_option_function<std::string>(
          "--" + name, [&options, name](const std::string& value) { options.flags[name] = value; }, meaning)
-      ->type_name(type);
+      ->type_name(type)
+      ->take_last();
 }
 
 void add_client_flags(CLI::App& app, Options& options) {

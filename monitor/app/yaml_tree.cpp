@@ -98,6 +98,8 @@ class Builder final : public YAML::EventHandler {
     if (level.node.kind == YamlNode::Kind::sequence) {
       level.node.items.push_back(std::move(node));
     } else if (level.key) {
+      // A value that is not there stands where its key does, not where the next line begins.
+      if (node.kind == YamlNode::Kind::null) node.at = level.key->at;
       level.node.entries.emplace_back(std::move(*level.key), std::move(node));
       level.key.reset();
     } else {

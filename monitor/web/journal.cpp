@@ -36,8 +36,11 @@ void Journal::on(const core::Action& action, std::int64_t unix_ms) {
     --size_;
   }
   if (size_ > in_all_) {
-    // Rare: so many services that a linear search is cheap beside what they cost otherwise.
-    const auto fullest = std::ranges::max_element(entries_, {}, [](const auto& e) { return e.second.size(); });
+    // Rare: so many services that a linear search is cheap beside what they cost otherwise. Of equals the one that was
+    // quiet for the longest time gives up an entry.
+    const auto fullest = std::ranges::max_element(entries_, {}, [](const auto& e) {
+      return std::pair{e.second.size(), ~e.second.back().sequence};
+    });
     fullest->second.pop_front();
     --size_;
     if (fullest->second.empty()) entries_.erase(fullest);

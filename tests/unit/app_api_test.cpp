@@ -28,6 +28,9 @@ struct Fixture {
     v.id = 2;
     v.key.replica = 2;
     services.push_back(v);
+    process.engine_up = true;
+    process.synchronised = true;
+    process.store_durable = true;
   }
 
   HttpResponse get(const std::string& path, const std::string& query = {}) {
@@ -47,7 +50,7 @@ struct Fixture {
   }
 
   std::vector<core::ServiceView> services;
-  web::ProcessView process{.version = "1", .engine_up = true, .synchronised = true, .store_durable = true};
+  web::ProcessView process;
   web::Journal journal;
   std::vector<std::pair<core::ServiceKey, core::Duration>> maintenance;
   web::Api api{{.now = [] { return core::Time{70s}; },
@@ -103,8 +106,11 @@ TEST_CASE_METHOD(Fixture, "services as JSON, whatever their texts hold") {
 }
 
 TEST_CASE_METHOD(Fixture, "one service by name; unknown and ambiguous names are problems") {
-  journal.on(core::Notice{.kind = core::NoticeKind::left_alone, .service = 1, .key = services[0].key, .text = "left alone"},
-             1'700'000'000'000);
+  core::Notice notice;
+  notice.service = 1;
+  notice.key = services[0].key;
+  notice.text = "left alone";
+  journal.on(notice, 1'700'000'000'000);
   const auto json = Json::parse(get("/api/v1/services/shop/web/1").body);
   CHECK(json.at("decision") == "restart in 2 s");
   CHECK(json.at("decisions")[0].at("text") == "left alone");

@@ -134,10 +134,9 @@ TEST_CASE("each error names line, column, key and what was expected") {
            "f.yaml:1:20: heal.storm-hold: expected a duration such as 90s, 1m30s or 500ms between 0s and 10m, got '1h'"},
       Case{"heal: restart\n", "f.yaml:1:7: heal: expected a mapping of keys to values"},
       Case{"engine: [a, {b: c}]\n", "f.yaml:1:13: engine: expected a list of plain words"},
-      Case{"engine:\n", "f.yaml:1:8: engine: expected a value"},
+      Case{"engine:\n", "f.yaml:1:1: engine: expected a value"},
       Case{"defaults:\n  heal.budget: lots\n",
-           "f.yaml:2:16: defaults.heal.budget: expected restarts per healthy time such as 5/15m, from 1 to 100 in 1s and 30d, "
-           "got 'lots'"},
+           "f.yaml:2:16: defaults.heal.budget: expected restarts per healthy time such as 5/15m, from 1/1s to 100/30d, got 'lots'"},
       Case{"defaults:\n  heal.budgte: 5/15m\n",
            "f.yaml:2:3: defaults.heal.budgte: unknown key; did you mean 'heal.budget'?"},
       Case{"defaults:\n  probe.http.interval: 5s\n",
@@ -225,11 +224,11 @@ TEST_CASE("a label stands above the file, the file above the default, limits abo
       "defaults: {heal.budget: 3/10m, heal.delay: 4s}\n"
       "services: {web: {heal.delay: 5s}}\n");
   const auto& start = config.labels.for_service("shop", "web");
-  auto applied = protocol::apply_labels({{"sentinel.heal.budget", "7/1h"}}, start, config.labels.limits, "c");
+  auto applied = protocol::apply_labels({{"sentinel.enable", "true"}, {"sentinel.heal.budget", "7/1h"}}, start, config.labels.limits, "c");
   CHECK(applied.settings.budget == core::Budget{7, 1h});
   CHECK(applied.settings.delay == 5s);
   CHECK(applied.warnings.empty());
-  applied = protocol::apply_labels({{"sentinel.heal.budget", "11/1h"}}, start, config.labels.limits, "c");
+  applied = protocol::apply_labels({{"sentinel.enable", "true"}, {"sentinel.heal.budget", "11/1h"}}, start, config.labels.limits, "c");
   CHECK(applied.settings.budget == core::Budget{3, 10min});
   CHECK(applied.warnings.size() == 1);
 }
