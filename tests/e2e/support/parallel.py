@@ -16,6 +16,12 @@ from _pytest.reports import TestReport
 LAST = "last"
 
 
+def send(pipe, message):
+    data = json.dumps(message).encode() + b"\n"
+    while data:
+        data = data[os.write(pipe, data):]
+
+
 class Sender:
     """In a worker: what the terminal and the report file would have got goes to the parent."""
 
@@ -23,13 +29,10 @@ class Sender:
         self._config = config
         self._pipe = pipe
 
-    def send(self, message):
-        with os.fdopen(os.dup(self._pipe), "wb") as out:
-            out.write(json.dumps(message).encode() + b"\n")
-
     @pytest.hookimpl
     def pytest_runtest_logreport(self, report):
-        self.send({"report": self._config.hook.pytest_report_to_serializable(config=self._config, report=report)})
+        data = self._config.hook.pytest_report_to_serializable(config=self._config, report=report)
+        send(self._pipe, {"report": data})
 
 
 def take(counter, items):
@@ -73,8 +76,7 @@ def fork(session, items, counter):
         work(session, items, counter, writing)
         status = 0
     except BaseException:  # pylint: disable=broad-exception-caught
-        with os.fdopen(os.dup(writing), "wb") as out:
-            out.write(json.dumps({"error": traceback.format_exc()}).encode() + b"\n")
+        send(writing, {"error": traceback.format_exc()})
     finally:
         os._exit(status)
 
@@ -102,10 +104,11 @@ class Parent:
     def run(self, lanes, sizes):
         selector = selectors.DefaultSelector()
         workers = {}
+        # Kept until the end: the memory of one that nobody refers to here would be given to the next.
+        counters = {lane: multiprocessing.Value("i", 0) for lane in lanes}
         for lane, items in lanes.items():
-            counter = multiprocessing.Value("i", 0)
             for _ in range(min(sizes.get(lane, 1), len(items))):
-                pid, pipe = fork(self.session, items, counter)
+                pid, pipe = fork(self.session, items, counters[lane])
                 selector.register(pipe, selectors.EVENT_READ)
                 workers[pipe] = [pid, b""]
         while workers:
