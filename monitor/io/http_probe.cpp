@@ -113,7 +113,7 @@ class Prober::Impl : public std::enable_shared_from_this<Impl> {
   };
 
   void start(const core::StartProbe& probe, core::Duration lag);
-  void finished(const std::shared_ptr<Run>& run, const core::ProbeToken& token, ProbeVerdict verdict,
+  void finished(const std::shared_ptr<Run>& run, core::ProbeToken token, ProbeVerdict verdict,
                 core::Duration took, unsigned status);
 
   void deliver(const core::ProbeToken& token, ProbeVerdict verdict, core::Duration took, unsigned status) {
@@ -326,7 +326,8 @@ void Prober::Impl::start(const core::StartProbe& probe, core::Duration lag) {
   run->begin(probe);
 }
 
-void Prober::Impl::finished(const std::shared_ptr<Run>& run, const core::ProbeToken& token, ProbeVerdict verdict,
+// The token is a copy: the run may begin another probe before the sink is told.
+void Prober::Impl::finished(const std::shared_ptr<Run>& run, core::ProbeToken token, ProbeVerdict verdict,
                             core::Duration took, unsigned status) {
   running_.erase(run);
   --stats_.running;

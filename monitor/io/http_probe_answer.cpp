@@ -45,13 +45,16 @@ const char* framing_fault(const Parser& parser) {
   const auto range = message.equal_range(http::field::transfer_encoding);
   const auto codings = std::distance(range.first, range.second);
   const auto lengths = message.equal_range(http::field::content_length);
-  if (std::distance(lengths.first, lengths.second) > 1) return "more than one Content-Length";
+  const auto count = std::distance(lengths.first, lengths.second);
+  if (count > 1 || (count == 1 && !plain_length(message[http::field::content_length]))) {
+    return "a Content-Length that is not one number";
+  }
   if (codings == 0) return nullptr;
   if (codings > 1 || !same_word(message[http::field::transfer_encoding], "chunked")) {
     return "an unknown Transfer-Encoding";
   }
   if (message.version() < 11) return "a Transfer-Encoding in HTTP/1.0";
-  if (lengths.first != lengths.second) return "both Transfer-Encoding and Content-Length";
+  if (count != 0) return "both Transfer-Encoding and Content-Length";
   return nullptr;
 }
 
@@ -84,12 +87,12 @@ struct ProbeAnswer::Impl {
   /// Takes a complete header off `pending`.
   std::optional<Progress> take_header() {
     if (received > pending.size() + 4 * header_limit) return refuse("too many preliminary answers");
+    if (!std::string_view{"HTTP/1."}.starts_with(std::string_view{pending}.substr(0, 7))) {
+      return refuse("something that is not HTTP/1");
+    }
     const auto length = header_length(std::string_view{pending}.substr(0, header_limit));
     if (length == 0) {
       if (pending.size() >= header_limit) return refuse(std::format("a header of more than {} bytes", header_limit));
-      if (!std::string_view{"HTTP/1."}.starts_with(std::string_view{pending}.substr(0, 7))) {
-        return refuse("something that is not HTTP/1");
-      }
       return Progress::more;
     }
     if (header_suspect(std::string_view{pending}.substr(0, length))) {

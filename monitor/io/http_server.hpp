@@ -32,11 +32,11 @@ namespace sentinel::io {
 using HttpFields = std::vector<std::pair<std::string, std::string>>;
 
 struct HttpRequest {
-  std::string method;  // GET, POST, PUT, PATCH, DELETE or OPTIONS; HEAD arrives as GET
-  std::string path;    // begins with '/', percent-decoded, "//" and "/./" folded; never contains ".." or control characters
-  std::string query;   // what follows '?', still percent-encoded
-  HttpFields fields;   // at most 100
-  std::string body;    // at most HttpServerOptions::body_limit
+  std::string method{};  // GET, POST, PUT, PATCH, DELETE or OPTIONS; HEAD arrives as GET
+  std::string path{};    // begins with '/', percent-decoded, "//" and "/./" folded; never contains ".." or control characters
+  std::string query{};   // what follows '?', still percent-encoded
+  HttpFields fields{};   // at most 100
+  std::string body{};    // at most HttpServerOptions::body_limit
   bool local = false;  // came over the Unix socket: whoever may open that file
 
   /// The first field of this name (any case); empty when there is none.
@@ -48,7 +48,7 @@ struct HttpRequest {
 struct HttpResponse {
   unsigned status = 200;
   std::string content_type = "text/plain; charset=utf-8";
-  std::string body;
+  std::string body{};
   HttpFields headers{};       // further ones; a field with CR, LF or NUL in it is left out
   bool compressible = true;   // may be sent with gzip when the client takes it and it is long enough to gain
 };
@@ -60,7 +60,7 @@ HttpResponse http_problem(unsigned status, std::string_view detail);
 using HttpHandler = std::function<HttpResponse(const HttpRequest&)>;
 
 struct HttpServerOptions {
-  std::vector<std::string> hosts;  // names we go by besides localhost and IP addresses, without port
+  std::vector<std::string> hosts{};  // names we go by besides localhost and IP addresses, without port
   unsigned max_connections = 256;  // over TCP
   unsigned max_per_address = 64;   // over TCP; an IPv6 /64 counts as one address
   unsigned max_local = 32;         // over Unix sockets, so that a crowd outside cannot lock us out

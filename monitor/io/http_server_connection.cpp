@@ -62,7 +62,10 @@ std::optional<Refusal> check_header(const HeaderParser& parser, const HttpServer
   if (count(http::field::transfer_encoding) != 0) {
     return Refusal{411, "Transfer-Encoding is not taken; send a Content-Length"};
   }
-  if (count(http::field::content_length) > 1) return Refusal{400, "more than one Content-Length"};
+  if (const auto lengths = count(http::field::content_length);
+      lengths > 1 || (lengths == 1 && !plain_length(fields[http::field::content_length]))) {
+    return Refusal{400, "a Content-Length is one number"};
+  }
   switch (fields.method()) {
     case http::verb::get:
     case http::verb::head:

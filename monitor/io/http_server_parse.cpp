@@ -206,6 +206,10 @@ bool header_suspect(std::string_view header) {
   return false;
 }
 
+bool plain_length(std::string_view value) {
+  return !value.empty() && value.size() <= 18 && std::ranges::all_of(value, is_digit);
+}
+
 std::string_view reason_phrase(unsigned status) {
   static constexpr std::array<std::pair<unsigned, std::string_view>, 32> phrases{{
       {200, "OK"},

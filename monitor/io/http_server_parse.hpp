@@ -40,6 +40,9 @@ std::size_t header_length(std::string_view data);
 /// What a lenient parser would let through: folded lines, bare CR or LF, NUL and other control characters but tab.
 bool header_suspect(std::string_view header);
 
+/// Whether a Content-Length is one plain number; lists such as `2, 2` are not, though RFC 9110 lets them pass.
+bool plain_length(std::string_view value);
+
 /// The phrase of RFC 9110 for a status, "Unknown" when it has none.
 std::string_view reason_phrase(unsigned status);
 

@@ -38,8 +38,8 @@ struct StoreBatch {
 };
 
 struct StoreContents {
-  core::Restored rows;           // oldest change first
-  std::size_t impossible = 0;  // rows left out
+  core::Restored rows;           // services: oldest transaction first
+  std::size_t impossible = 0;    // rows left out
 };
 
 /// Whether a record can be stored and read back: lengths and ranges.
