@@ -94,7 +94,8 @@ class Monitor {
   int run() {
     started_ = io::now();
     if (!read_token() || !make_engine_client()) return exit_usage;
-    if (!open_store() || !listen()) return exit_failed;
+    // The socket first: a second monitor ends there, before it touches the store of the one that runs.
+    if (!listen() || !open_store()) return exit_failed;
     metrics_.config_loaded(true, unix_ns());
     io::Signals signals{context_, [this](int signal) { stop(signal); }, [this] { reload(); }};
     io::Watchdog watchdog{context_, {}};
