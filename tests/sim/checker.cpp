@@ -16,8 +16,9 @@ namespace {
 
 // The core may act on an inspect that is one second old and waits 250 ms for the store; the rest is the schedule's jitter.
 constexpr Duration fresh = 2s;
-// Events of an operation trail its answer: for this long a person's stop cannot be told from our own.
+// Events of an operation trail its answer for so long; without an answer, until it has been looked into.
 constexpr Duration own_events = 5s;
+constexpr Duration unclear_events = 65s;
 
 bool belongs(core::Rung rung, Step step) {
   switch (rung) {
@@ -100,11 +101,16 @@ void Checker::delivered(const core::Event& event, const Origin& origin, Time now
       case core::HintKind::pause: s.pause_told = now; break;
       case core::HintKind::kill:
         // dockerd never sends it after the `die` it leads to; one that comes late proves nothing.
-        if (now - origin.truth_at > 50ms) break;
-        [[fallthrough]];
-      case core::HintKind::stop:
-        if (origin.cause == Cause::person) s.person_stop_true = std::max(s.person_stop_true, origin.truth_at);
+        if (origin.cause == Cause::person && now - origin.truth_at < 50ms) s.person_kill_true = origin.truth_at;
         break;
+      case core::HintKind::die:
+      case core::HintKind::stop: {
+        const bool own_time = now >= s.own_from && now <= s.own_until;  // looks like our own
+        const bool told = hint->kind == core::HintKind::stop || s.person_kill_true > Time::min();
+        if (origin.cause == Cause::person && told && !own_time) s.person_stop_true = origin.truth_at;
+        s.person_kill_true = Time::min();
+        break;
+      }
       default: break;
     }
   } else if (const auto* inspected = std::get_if<core::Inspected>(&event)) {
@@ -125,7 +131,7 @@ void Checker::delivered(const core::Event& event, const Origin& origin, Time now
     Seen& s = seen(index);
     if (s.flight != done->op) return;
     s.flight = 0;
-    s.own_activity = now;
+    if (done->result != core::OperationResult::unknown) s.own_until = now + own_events;
     std::erase(in_flight_, index);
   } else if (const auto* stored = std::get_if<core::IntentStored>(&event)) {
     const auto op = ops_.find(stored->op);
@@ -198,7 +204,8 @@ void Checker::check_operate(const core::Operate& operate, Time now) {
 
   s.flight = operate.op;
   s.flight_until = now + operate.stop_timeout + 20s;
-  s.own_activity = now;
+  s.own_from = now;
+  s.own_until = now + operate.stop_timeout + unclear_events;
   in_flight_.push_back(index);
 }
 
@@ -225,9 +232,8 @@ void Checker::check_first(const core::Operate& operate, Op& op, const Container&
 
 void Checker::check_known_intent(const core::Operate&, const Container& truth, const Seen& s, Index index, Time now) {
   if (s.known_gone) return fail(index, now, "an operation on a container that is known to be gone");
-  if (now - s.own_activity < own_events) return;
   const bool shown = s.snapshot_at >= truth.paused_at || s.pause_told > s.inspected_at;
-  if (truth.run == RunState::paused && shown) return fail(index, now, "an operation on a container that is known to be paused");
+  if (truth.run == RunState::paused && shown && now > s.own_until) return fail(index, now, "an operation on a container that is known to be paused");
   const bool stopped = (truth.run == RunState::exited || truth.run == RunState::removing) && truth.exit_cause == Cause::person;
   if (stopped && s.person_stop_true >= truth.person_stopped_at && s.person_stop_true > Time::min()) {
     return fail(index, now, "an operation on a container that is known to be stopped by a person");

@@ -77,8 +77,12 @@ class Checker {
     core::ContainerStatus status;
     bool known_gone = false;
     Time pause_told = Time::min();        // when a pause was delivered
-    Time person_stop_true = Time::min();  // when the latest delivered stop or kill by a person happened
-    Time own_activity = Time::min();      // latest operation of ours sent or answered
+    // When the latest stop by a person happened that was told beyond doubt: a `stop`, or a `kill` and the `die` it led to.
+    Time person_stop_true = Time::min();
+    Time person_kill_true = Time::min();
+    // Our latest step, and until when its events may come: a person's stop in between cannot be told from our own.
+    Time own_from = Time::min();
+    Time own_until = Time::min();
     Time flight_until = Time::min();      // an operation is unanswered until then
     core::OperationId flight = 0;
   };

@@ -82,6 +82,7 @@ bool World::settled(std::string& why) {
     const auto view = views.find(service.blueprint.info.key);
     if (service_settled(service, view == views.end() ? nullptr : &view->second, why)) continue;
     const Container& truth = engine_[service.container];
+    unsettled_ = service.container;
     why = service.blueprint.info.key.to_string() + " (container " + std::to_string(service.container) + ", really " +
           std::string{to_string(truth.run)} + ", " + std::string{to_string(truth.health)} +
           (truth.serving ? ", serving" : ", not serving") + "; nature " +
@@ -154,7 +155,8 @@ bool World::service_settled(const Service& service, const core::ServiceView* vie
     return view->state == State::healthy || view->state == State::quarantined;
   }
   if (!curable) {
-    if (truth.profile.nature == Nature::relapsing) return true;  // by its luck, well or in quarantine
+    // By its luck, well or in quarantine; or in the hands of its restart policy.
+    if (truth.profile.nature == Nature::relapsing || truth.profile.failing == Failing::exiting) return true;
     why = "cannot be healed, not quarantined";
     return !may_act_running(info) || in_quarantine;
   }

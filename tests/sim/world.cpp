@@ -109,6 +109,7 @@ Outcome World::run() {
   outcome.culprit = checker_.culprit();
   if (outcome.failure.empty() && !unsettled.empty()) {
     outcome.failure = "not settled within the bound: " + unsettled;
+    outcome.culprit = unsettled_;
   }
   outcome.core_events = core_events_;
   outcome.items = items_;

@@ -150,6 +150,7 @@ class World {
   Time now_{};
   bool calm_ = false;
   Time calm_at_{};
+  Index unsettled_ = 0;
 
   // the connection between our process and the Engine
   bool engine_down_ = false;
