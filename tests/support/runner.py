@@ -122,16 +122,15 @@ class Runner:
             tally.failures.append(f"{name} (exit status {status})")
         return tally
 
-    def ctest(self, kind, preset, seconds, env=None):
+    def ctest(self, kind, preset):
         name = f"{kind}-{preset}"
         junit = LOGS / f"{name}.xml"
         junit.unlink(missing_ok=True)
         arguments = ["ctest", "--test-dir", str(BUILD / preset), "-L", f"^{kind}$", "--output-on-failure",
-                     "-j", JOBS, "--no-tests=ignore", "--output-junit", str(junit)]
-        arguments += ["--timeout", str(LONG_SECONDS) if self.options.long else CASE_SECONDS]
+                     "-j", JOBS, "--no-tests=ignore", "--timeout", CASE_SECONDS, "--output-junit", str(junit)]
         if self.options.filter:
             arguments += ["-R", self.options.filter]
-        status = self.run(name, arguments, seconds, env)
+        status = self.run(name, arguments, TEST_SECONDS[kind])
         if status == 0 and not junit.exists():
             return Tally()
         tally = self.read_junit(junit, status, name)
@@ -158,19 +157,19 @@ class Runner:
 
     def compiled(self, kind):
         tally = Tally()
-        presets = PRESETS[kind]
-        if self.options.long:
-            presets = ["release"]
-        for preset in presets:
-            broken = self.build(preset, [f"{kind}-tests"])
-            if broken:
-                tally.add(broken)
-                continue
-            env = {"SENTINEL_SIM_LONG": "1"} if self.options.long else {}
-            seconds = LONG_SECONDS if self.options.long else TEST_SECONDS[kind]
-            tally.add(self.ctest(kind, preset, seconds, env))
-        tally.add(self.pytest(kind, presets[0]))
+        for preset in PRESETS[kind]:
+            tally.add(self.build(preset, [f"{kind}-tests"]) or self.ctest(kind, preset))
+        tally.add(self.pytest(kind, PRESETS[kind][0]))
         return tally
+
+    def long_sim(self):
+        broken = self.build("release", ["sim_long"])
+        if broken:
+            return broken
+        program = str(BUILD / "release/tests/sim/sim_long")
+        status = self.run("sim-long", [program, *([self.options.filter] if self.options.filter else []), *self.options.rest],
+                          LONG_SECONDS)
+        return Tally(passed=1) if status == 0 else Tally(failures=[f"sim --long (exit status {status})"])
 
     def e2e(self):
         return self.build("release", ["sentinel", "demo-service"]) or self.pytest("e2e", "release")
@@ -202,12 +201,13 @@ class Runner:
     def fuzz(self):
         if not (ROOT / "tests/fuzz/CMakeLists.txt").exists():
             return Tally()
-        broken = self.build("fuzz", ["all"])
+        names = [f"fuzz_{source.stem}" for source in sorted((ROOT / "tests/fuzz").glob("*.cpp"))]
+        broken = self.build("fuzz", names)
         if broken:
             return broken
         tally = Tally()
-        for binary in sorted((BUILD / "fuzz/tests/fuzz").glob("fuzz_*")):
-            if not os.access(binary, os.X_OK) or binary.is_dir() or (self.options.filter or "") not in binary.name:
+        for binary in (BUILD / "fuzz/tests/fuzz" / name for name in names):
+            if (self.options.filter or "") not in binary.name:
                 continue
             corpus = ROOT / "tests/fuzz/corpus" / binary.name.removeprefix("fuzz_")
             fresh = BUILD / "fuzz-corpus" / binary.name
@@ -225,7 +225,7 @@ class Runner:
         return tally
 
     def script(self, kind):
-        """Kinds that are programs of their own: tests/KIND/run [FILTER], given the release build."""
+        """Kinds that are programs of their own: tests/KIND/run [ARGUMENT]..., given the release build."""
         program = ROOT / "tests" / kind / "run"
         if not program.exists():
             return Tally(failures=[f"{kind} is not supported yet"])
@@ -237,6 +237,8 @@ class Runner:
         return Tally(passed=1) if status == 0 else Tally(failures=[f"{kind} (exit status {status})"])
 
     def kind(self, kind):
+        if self.options.long:
+            return self.long_sim()
         if kind == "style":
             return self.style()
         if kind in PRESETS:
@@ -249,12 +251,12 @@ class Runner:
 
 
 def main():
-    parser = argparse.ArgumentParser(prog="tests/run", description="Builds and runs the tests.")
+    parser = argparse.ArgumentParser(prog="tests/run", description="Builds and runs the tests.", allow_abbrev=False)
     parser.add_argument("kind", nargs="?", choices=ALWAYS + NAMED, metavar="KIND",
                         help="one of " + ", ".join(ALWAYS) + "; only when named: " + ", ".join(NAMED))
     parser.add_argument("filter", nargs="?", metavar="FILTER",
                         help="part of a test's name (a regular expression for unit, sim and io)")
-    parser.add_argument("--long", action="store_true", help="sim only: many more seeds, optimised, no sanitizers")
+    parser.add_argument("--long", action="store_true", help="sim only: many more seeds, optimised; further options go to sim_long")
     options, options.rest = parser.parse_known_args()
     if options.rest and options.kind not in NAMED:
         parser.error(f"unrecognized arguments: {' '.join(options.rest)}")
