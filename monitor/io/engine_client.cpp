@@ -5,12 +5,10 @@
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <chrono>
-#include <deque>
-#include <map>
-#include <unordered_map>
 #include <utility>
 
 #include "io/engine_connection.hpp"
+#include "io/engine_queue.hpp"
 #include "io/runtime.hpp"
 #include "protocol/engine_json.hpp"
 #include "protocol/engine_session.hpp"
@@ -25,26 +23,25 @@ constexpr core::Duration idle_connection = std::chrono::seconds(1);
 constexpr std::uint64_t small_body = std::uint64_t{256} << 10U;
 constexpr std::size_t scratch_bytes = std::size_t{32} << 10U;
 
-// Beside the status codes, in the counters.
-constexpr unsigned code_error = 0;
-constexpr unsigned code_timeout = 1;
-
 std::int64_t wall_clock() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 protocol::SessionOptions session_options(const EngineOptions& options) {
   protocol::SessionOptions session;
   session.stream_length = options.stream_length;
   session.relist_interval = options.relist_interval;
-  session.watch_all = options.settings.watch_all;
+  session.watch_all = options.settings.without_label();
   session.seed = options.seed;
   return session;
 }
 
 std::string status_text(std::string_view what, const EngineAnswer& answer) {
   const std::string message = protocol::error_message(answer.body);
-  return std::string(what) + ": the Engine answered " + std::to_string(answer.status) + (message.empty() ? "" : " " + message);
+  return std::string(what) + ": the Engine answered " + std::to_string(answer.status) +
+         (message.empty() ? "" : " " + message);
 }
 
 core::OperationResult operation_result(unsigned status) {
@@ -66,8 +63,13 @@ struct Overloaded : Handlers... {
 class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Impl> {
  public:
   Impl(asio::io_context& context, EngineOptions options, Sink sink)
-      : context_(context), options_(std::move(options)), sink_(std::move(sink)), session_(session_options(options_)),
-        scratch_(scratch_bytes), alarm_(context, [this] { on_alarm(); }) {
+      : context_(context),
+        options_(std::move(options)),
+        sink_(std::move(sink)),
+        session_(session_options(options_)),
+        scratch_(scratch_bytes),
+        alarm_(context, [this] { on_alarm(); }),
+        waiting_(options_.inspect_queue) {
     options_.connections = std::clamp(options_.connections, 1U, 64U);
     inspect_context_.settings = std::move(options_.settings);
     inspect_context_.own.container = core::ContainerId::parse(options_.own_container_id);
@@ -99,8 +101,6 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
     }
     if (stream_) stream_->abandon();
     stream_.reset();
-    waiting_.clear();
-    waiting_by_id_.clear();
   }
 
   void inspect(const core::Inspect& action) {
@@ -109,19 +109,12 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
       fail_inspect_later(action, "the Engine is lost");
       return;
     }
-    const auto known = waiting_by_id_.find(action.id);
-    if (known != waiting_by_id_.end() && known->second->tokens.size() < 16) {
-      known->second->tokens.push_back(action.token);  // not asked yet: one answer is fresh enough for both
-      return;
-    }
-    if (waiting_.size() >= options_.inspect_queue) {
+    if (!waiting_.push(action.id, action.token)) {
       ++overflows_;
       fail_inspect_later(action, "too many inspects are waiting");
       session_step([this](auto at, auto& out) { session_.relist(true, at, out); });
       return;
     }
-    waiting_.push_back({action.id, {action.token}});
-    waiting_by_id_[action.id] = &waiting_.back();
     pump_inspects();
   }
 
@@ -134,15 +127,19 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
     if (stopped_) return;
     if (!session_.connected() || operators_.size() >= options_.operation_limit) {
       // Surely not done: nothing was sent.
-      deliver_later(core::OperationDone{action.op, action.step, core::OperationResult::failed,
-                                        session_.connected() ? "too many operations are under way" : "the Engine is lost"});
+      deliver_later(core::OperationDone{
+          action.op, action.step, core::OperationResult::failed,
+          session_.connected() ? "too many operations are under way" : "the Engine is lost"});
       return;
     }
-    const core::Duration stop_timeout = std::clamp<core::Duration>(action.stop_timeout, {}, longest_stop);
+    const core::Duration stop_timeout =
+        std::clamp<core::Duration>(action.stop_timeout, {}, longest_stop);
     const bool stops = action.step == core::Step::restart || action.step == core::Step::stop;
-    std::string target = "/containers/" + action.id.hex() + "/" + std::string(to_string(action.step));
+    std::string target =
+        "/containers/" + action.id.hex() + "/" + std::string(to_string(action.step));
     if (stops) {
-      target += "?t=" + std::to_string(std::chrono::ceil<std::chrono::seconds>(stop_timeout).count());
+      target +=
+          "?t=" + std::to_string(std::chrono::ceil<std::chrono::seconds>(stop_timeout).count());
     }
     EngineConnection::Exchange exchange;
     exchange.method = "POST";
@@ -150,7 +147,8 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
     exchange.timeout = (stops ? stop_timeout : core::Duration{}) + options_.timeouts.operation;
     exchange.limits.max_body = small_body;
     const auto connection = make_connection();
-    exchange.on_end = [weak = weak_from_this(), connection, op = action.op, step = action.step](EngineResult result) {
+    exchange.on_end = [weak = weak_from_this(), connection, op = action.op,
+                       step = action.step](EngineResult result) {
       if (const auto self = weak.lock()) self->on_operated(connection, op, step, std::move(result));
     };
     operators_.push_back(connection);
@@ -159,22 +157,15 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
 
   void reconfigure(protocol::LabelDefaults settings) {
     if (stopped_) return;
-    const bool watch_all = settings.watch_all;
+    const bool watch_all = settings.without_label();
     inspect_context_.settings = std::move(settings);
-    session_step([this, watch_all](auto at, auto& out) { session_.reconfigure(watch_all, at, out); });
+    session_step(
+        [this, watch_all](auto at, auto& out) { session_.reconfigure(watch_all, at, out); });
   }
 
   EngineStats stats() const {
     EngineStats stats;
-    auto requests = requests_;
-    for (const std::string_view quick : {"version", "ping", "events", "list", "inspect"}) requests.try_emplace({quick, 200});
-    for (const std::string_view step : {"restart", "kill", "start", "stop"}) requests.try_emplace({step, 204});
-    for (const auto& [key, count] : requests) {
-      std::string code = std::to_string(key.second);
-      if (key.second == code_error) code = "error";
-      if (key.second == code_timeout) code = "timeout";
-      stats.requests.push_back({key.first, std::move(code), count});
-    }
+    stats.requests = requests_.all();
     const auto& counts = session_.counts();
     stats.stream_reconnects = counts.reconnects;
     stats.stream_renewals = counts.renewals;
@@ -193,16 +184,13 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
 
  private:
   using Connection = std::shared_ptr<EngineConnection>;
-  struct WaitingInspect {
-    core::ContainerId id;
-    std::vector<std::uint64_t> tokens;
-  };
 
   // --- session ---
 
   static protocol::Moment moment() { return {now(), wall_clock()}; }
 
-  /// Lets the session decide, then does what it says. The session never calls back, so a sink may call our members.
+  /// Lets the session decide, then does what it says. The session never calls back, so a sink may
+  /// call our members.
   template <class Step>
   void session_step(Step&& step) {
     if (stopped_) return;
@@ -218,7 +206,9 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
   void execute(protocol::SessionCommand& command) {
     std::visit(Overloaded{[this](const protocol::AskVersion& ask) { ask_version(ask.call); },
                           [this](const protocol::OpenStream& open) { open_stream(open); },
-                          [this](const protocol::CloseStream&) { if (stream_) stream_->abandon(); },
+                          [this](const protocol::CloseStream&) {
+                            if (stream_) stream_->abandon();
+                          },
                           [this](const protocol::AskList& ask) { ask_list(ask.call); },
                           [this](const protocol::AskPing& ask) { ask_ping(ask.call); },
                           [this](protocol::Publish& publish) { on_publish(publish); },
@@ -237,29 +227,36 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
 
   // --- calls ---
 
-  std::string versioned(std::string_view target) const { return "/v" + session_.api().to_string() + std::string(target); }
+  std::string versioned(std::string_view target) const {
+    return "/v" + session_.api().to_string() + std::string(target);
+  }
 
   Connection make_connection() {
-    return std::make_shared<EngineConnection>(context_, endpoint_, options_.timeouts.connect, std::span<char>(scratch_));
+    return std::make_shared<EngineConnection>(context_, endpoint_, options_.timeouts.connect,
+                                              std::span<char>(scratch_));
   }
 
   void count(std::string_view operation, const EngineResult& result) {
-    unsigned code = code_error;
-    if (result) code = result->status;
-    if (!result && result.error().kind == EngineFailure::Kind::timeout) code = code_timeout;
-    if (!result && result.error().kind == EngineFailure::Kind::cancelled) return;
-    ++requests_[{operation, code}];
+    if (result) {
+      requests_.answered(operation, result->status);
+    } else if (result.error().kind == EngineFailure::Kind::timeout) {
+      requests_.timed_out(operation);
+    } else if (result.error().kind != EngineFailure::Kind::cancelled) {
+      requests_.failed(operation);
+    }
   }
 
   /// A GET on a connection of its own. `done` is a member function.
   template <class Done>
-  void single(std::string_view operation, std::string target, core::Duration timeout, std::uint64_t max_body, Done done) {
+  void single(std::string_view operation, std::string target, core::Duration timeout,
+              std::uint64_t max_body, Done done) {
     EngineConnection::Exchange exchange;
     exchange.target = std::move(target);
     exchange.timeout = timeout;
     exchange.limits.max_body = max_body;
     const auto connection = make_connection();
-    exchange.on_end = [weak = weak_from_this(), connection, operation, done = std::move(done)](EngineResult result) {
+    exchange.on_end = [weak = weak_from_this(), connection, operation,
+                       done = std::move(done)](EngineResult result) {
       const auto self = weak.lock();
       if (!self) return;
       self->count(operation, result);
@@ -276,22 +273,27 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
   }
 
   void ask_version(protocol::CallNumber call) {
-    single("version", "/version", options_.timeouts.quick, small_body, [call](Impl& self, EngineResult result) {
-      std::expected<protocol::VersionAnswer, protocol::Error> answer;
-      if (!result || result->status != 200) {
-        answer = std::unexpected(status_error("GET /version", result));
-      } else if (auto version = protocol::parse_version(result->body)) {
-        answer = protocol::VersionAnswer{std::move(*version), protocol::engine_clock(wall_clock(), result->date)};
-      } else {
-        answer = std::unexpected(version.error());
-      }
-      self.session_step([&](auto at, auto& out) { self.session_.on_version(call, std::move(answer), at, out); });
-    });
+    single("version", "/version", options_.timeouts.quick, small_body,
+           [call](Impl& self, EngineResult result) {
+             std::expected<protocol::VersionAnswer, protocol::Error> answer;
+             if (!result || result->status != 200) {
+               answer = std::unexpected(status_error("GET /version", result));
+             } else if (auto version = protocol::parse_version(result->body)) {
+               answer = protocol::VersionAnswer{std::move(*version),
+                                                protocol::engine_clock(wall_clock(), result->date)};
+             } else {
+               answer = std::unexpected(version.error());
+             }
+             self.session_step([&](auto at, auto& out) {
+               self.session_.on_version(call, std::move(answer), at, out);
+             });
+           });
   }
 
   void ask_list(protocol::CallNumber call) {
     session_.on_call_started(moment());
-    single("list", versioned(protocol::list_target(inspect_context_.settings.watch_all)), options_.timeouts.call, protocol::list_limits.max_bytes,
+    single("list", versioned(protocol::list_target(inspect_context_.settings.without_label())),
+           options_.timeouts.call, protocol::list_limits.max_bytes,
            [call](Impl& self, EngineResult result) {
              std::expected<std::vector<core::ListedContainer>, protocol::Error> answer;
              if (result && result->status == 200) {
@@ -307,11 +309,15 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
   }
 
   void ask_ping(protocol::CallNumber call) {
-    single("ping", versioned("/_ping"), options_.timeouts.quick, small_body, [call](Impl& self, EngineResult result) {
-      std::expected<void, protocol::Error> answer;
-      if (!result || result->status != 200) answer = std::unexpected(status_error("GET /_ping", result));
-      self.session_step([&](auto at, auto& out) { self.session_.on_ping(call, std::move(answer), at, out); });
-    });
+    single("ping", versioned("/_ping"), options_.timeouts.quick, small_body,
+           [call](Impl& self, EngineResult result) {
+             std::expected<void, protocol::Error> answer;
+             if (!result || result->status != 200)
+               answer = std::unexpected(status_error("GET /_ping", result));
+             self.session_step([&](auto at, auto& out) {
+               self.session_.on_ping(call, std::move(answer), at, out);
+             });
+           });
   }
 
   // --- event stream ---
@@ -327,12 +333,14 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
     exchange.timeout = options_.timeouts.quick;
     exchange.on_head = [weak, call] {
       if (const auto self = weak.lock()) {
-        self->session_step([&](auto at, auto& out) { self->session_.on_stream_opened(call, at, out); });
+        self->session_step(
+            [&](auto at, auto& out) { self->session_.on_stream_opened(call, at, out); });
       }
     };
     exchange.on_body = [weak, call](std::string_view bytes) {
       if (const auto self = weak.lock()) {
-        self->session_step([&](auto at, auto& out) { self->session_.on_stream_bytes(call, bytes, at, out); });
+        self->session_step(
+            [&](auto at, auto& out) { self->session_.on_stream_bytes(call, bytes, at, out); });
       }
     };
     exchange.on_end = [weak, call](EngineResult result) {
@@ -341,7 +349,9 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
       self->count("events", result);
       std::optional<protocol::Error> error;
       if (!result || result->status != 200) error = status_error("event stream", result);
-      self->session_step([&](auto at, auto& out) { self->session_.on_stream_closed(call, std::move(error), at, out); });
+      self->session_step([&](auto at, auto& out) {
+        self->session_.on_stream_closed(call, std::move(error), at, out);
+      });
     };
     stream_->start(std::move(exchange));
   }
@@ -352,8 +362,9 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
   void find_own_place() {
     if (!inspect_context_.own.container) return;
     placing_ = true;
-    single("inspect", versioned("/containers/" + inspect_context_.own.container->hex() + "/json"), options_.timeouts.call,
-           protocol::inspect_limits.max_bytes, [](Impl& self, EngineResult result) {
+    single("inspect", versioned("/containers/" + inspect_context_.own.container->hex() + "/json"),
+           options_.timeouts.call, protocol::inspect_limits.max_bytes,
+           [](Impl& self, EngineResult result) {
              self.placing_ = false;
              const auto own = self.inspect_context_.own.container;
              if (result && result->status == 200) {
@@ -365,20 +376,18 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
   }
 
   void pump_inspects() {
-    while (!stopped_ && !placing_ && session_.connected() && !waiting_.empty()) {
+    while (!stopped_ && !placing_ && session_.connected() && waiting_.size() > 0) {
       Connection connection = idle_inspector();
       if (!connection) return;
-      WaitingInspect next = std::move(waiting_.front());
-      // A second entry of the same id exists when the first had its fill of tokens.
-      const auto known = waiting_by_id_.find(next.id);
-      if (known != waiting_by_id_.end() && known->second == &waiting_.front()) waiting_by_id_.erase(known);
-      waiting_.pop_front();
+      auto next = waiting_.pop();
       EngineConnection::Exchange exchange;
-      exchange.target = versioned("/containers/" + next.id.hex() + "/json");
+      exchange.target = versioned("/containers/" + next->id.hex() + "/json");
       exchange.timeout = options_.timeouts.call;
       exchange.limits.max_body = protocol::inspect_limits.max_bytes;
-      exchange.on_end = [weak = weak_from_this(), connection = connection.get(), asked = std::move(next)](EngineResult result) {
-        if (const auto self = weak.lock()) self->on_inspected(*connection, asked, std::move(result));
+      exchange.on_end = [weak = weak_from_this(), connection = connection.get(),
+                         asked = std::move(*next)](EngineResult result) {
+        if (const auto self = weak.lock())
+          self->on_inspected(*connection, asked, std::move(result));
       };
       connection->start(std::move(exchange));
       session_step([this](auto at, auto&) { session_.on_call_started(at); });
@@ -391,11 +400,13 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
       if (connection->connected()) return connection;
       if (!connection->busy()) closed = connection;
     }
-    if (!closed && inspectors_.size() < options_.connections) closed = inspectors_.emplace_back(make_connection());
+    if (!closed && inspectors_.size() < options_.connections)
+      closed = inspectors_.emplace_back(make_connection());
     return closed;
   }
 
-  void on_inspected(EngineConnection& connection, const WaitingInspect& asked, EngineResult result) {
+  void on_inspected(EngineConnection& connection, const WaitingInspect& asked,
+                    EngineResult result) {
     count("inspect", result);
     core::Inspected answer;
     answer.id = asked.id;
@@ -411,7 +422,8 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
       if (!facts) {
         answer.error = facts.error().message;
       } else if (facts->info->id != asked.id) {
-        // Ids are looked up among names too: this is another container that is merely called like the one we meant.
+        // Ids are looked up among names too: this is another container that is merely called like
+        // the one we meant.
         answer.outcome = core::Inspected::Outcome::gone;
       } else {
         answer.outcome = core::Inspected::Outcome::found;
@@ -426,7 +438,8 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
       answer.token = token;
       sink_(answer);
     }
-    session_step([this, failed](auto at, auto& out) { session_.on_call_finished(failed, at, out); });
+    session_step(
+        [this, failed](auto at, auto& out) { session_.on_call_finished(failed, at, out); });
     pump_inspects();
   }
 
@@ -440,23 +453,26 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
 
   void drop_calls() {
     for (const auto& connection : inspectors_) connection->cancel();
-    auto dropped = std::exchange(waiting_, {});
-    waiting_by_id_.clear();
-    for (const auto& inspect : dropped) {
-      for (const auto token : inspect.tokens) fail_inspect_later({inspect.id, token}, "the Engine is lost");
+    // Answers come later, so nothing is added meanwhile.
+    while (const auto dropped = waiting_.pop()) {
+      for (const auto token : dropped->tokens) {
+        fail_inspect_later({dropped->id, token}, "the Engine is lost");
+      }
     }
   }
 
   // --- operations ---
 
-  void on_operated(const Connection& connection, core::OperationId op, core::Step step, EngineResult result) {
+  void on_operated(const Connection& connection, core::OperationId op, core::Step step,
+                   EngineResult result) {
     count(to_string(step), result);
     connection->abandon();
     std::erase(operators_, connection);
     core::OperationDone answer{op, step, core::OperationResult::unknown, {}};
     if (result) {
       answer.result = operation_result(result->status);
-      if (answer.result != core::OperationResult::done) answer.detail = status_text(to_string(step), *result);
+      if (answer.result != core::OperationResult::done)
+        answer.detail = status_text(to_string(step), *result);
     } else {
       answer.detail = result.error().text;
       session_step([this](auto at, auto& out) {
@@ -491,25 +507,24 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
   std::vector<Connection> singles_;
   std::vector<Connection> inspectors_;
   std::vector<Connection> operators_;
-  std::deque<WaitingInspect> waiting_;
-  std::unordered_map<core::ContainerId, WaitingInspect*> waiting_by_id_;
-  std::map<std::pair<std::string_view, unsigned>, std::uint64_t> requests_;
+  InspectQueue waiting_;
+  RequestCounters requests_;
   std::uint64_t overflows_ = 0;
 };
 
 EngineClient::EngineClient(asio::io_context& context, EngineOptions options, Sink sink)
     : impl_(std::make_shared<Impl>(context, std::move(options), std::move(sink))) {}
 
-EngineClient::~EngineClient() {
-  impl_->stop();
-}
+EngineClient::~EngineClient() { impl_->stop(); }
 
 void EngineClient::start() { impl_->start(); }
 void EngineClient::stop() { impl_->stop(); }
 void EngineClient::perform(const core::Inspect& action) { impl_->inspect(action); }
 void EngineClient::perform(const core::Relist& action) { impl_->relist(action.after_gap); }
 void EngineClient::perform(const core::Operate& action) { impl_->operate(action); }
-void EngineClient::reconfigure(protocol::LabelDefaults settings) { impl_->reconfigure(std::move(settings)); }
+void EngineClient::reconfigure(protocol::LabelDefaults settings) {
+  impl_->reconfigure(std::move(settings));
+}
 EngineStats EngineClient::stats() const { return impl_->stats(); }
 
 }  // namespace sentinel::io

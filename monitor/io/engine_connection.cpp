@@ -28,9 +28,14 @@ std::string seconds_text(core::Duration duration) {
 
 }  // namespace
 
-EngineConnection::EngineConnection(asio::io_context& context, const EngineEndpoint& endpoint, core::Duration connect_timeout,
-                                   std::span<char> scratch)
-    : context_(context), endpoint_(endpoint), connect_timeout_(connect_timeout), scratch_(scratch), socket_(context), timer_(context) {}
+EngineConnection::EngineConnection(asio::io_context& context, const EngineEndpoint& endpoint,
+                                   core::Duration connect_timeout, std::span<char> scratch)
+    : context_(context),
+      endpoint_(endpoint),
+      connect_timeout_(connect_timeout),
+      scratch_(scratch),
+      socket_(context),
+      timer_(context) {}
 
 void EngineConnection::start(Exchange exchange) {
   ++turn_;
@@ -45,7 +50,8 @@ void EngineConnection::start(Exchange exchange) {
 }
 
 void EngineConnection::connect() {
-  arm(connect_timeout_, {Kind::connect, "no connection to the Engine within " + seconds_text(connect_timeout_)});
+  arm(connect_timeout_,
+      {Kind::connect, "no connection to the Engine within " + seconds_text(connect_timeout_)});
   if (endpoint_.local) {
     connect_to({Endpoint(asio::local::stream_protocol::endpoint(endpoint_.path))}, 0);
     return;
@@ -53,12 +59,14 @@ void EngineConnection::connect() {
   if (!resolver_) resolver_ = std::make_unique<Resolver>(context_);
   resolver_->async_resolve(
       endpoint_.host, endpoint_.port,
-      [self = shared_from_this(), turn = turn_](const error_code& error, const Resolver::results_type& results) {
+      [self = shared_from_this(), turn = turn_](const error_code& error,
+                                                const Resolver::results_type& results) {
         if (turn != self->turn_) return;
         std::vector<Endpoint> endpoints;
         for (const auto& result : results) endpoints.emplace_back(result.endpoint());
         if (error || endpoints.empty()) {
-          self->fail(Kind::connect, "the Engine's host name " + self->endpoint_.host + " cannot be resolved");
+          self->fail(Kind::connect,
+                     "the Engine's host name " + self->endpoint_.host + " cannot be resolved");
           return;
         }
         self->connect_to(std::move(endpoints), 0);
@@ -75,18 +83,19 @@ void EngineConnection::connect_to(std::vector<Endpoint> endpoints, std::size_t i
     return;
   }
   const Endpoint target = endpoints[index];
-  socket_.async_connect(target, [self = shared_from_this(), turn = turn_, endpoints = std::move(endpoints),
-                                 index](const error_code& failed) mutable {
-    if (turn != self->turn_) return;
-    if (!failed) {
-      self->on_connected();
-    } else if (index + 1 < endpoints.size()) {
-      self->connect_to(std::move(endpoints), index + 1);
-    } else {
-      self->close();
-      self->fail(Kind::connect, describe_connect_error(self->endpoint_, failed.value()));
-    }
-  });
+  socket_.async_connect(
+      target, [self = shared_from_this(), turn = turn_, endpoints = std::move(endpoints),
+               index](const error_code& failed) mutable {
+        if (turn != self->turn_) return;
+        if (!failed) {
+          self->on_connected();
+        } else if (index + 1 < endpoints.size()) {
+          self->connect_to(std::move(endpoints), index + 1);
+        } else {
+          self->close();
+          self->fail(Kind::connect, describe_connect_error(self->endpoint_, failed.value()));
+        }
+      });
 }
 
 void EngineConnection::on_connected() {
@@ -103,32 +112,36 @@ void EngineConnection::send() {
   body_.clear();
   heard_ = false;
   head_told_ = false;
-  arm(exchange_->timeout, {Kind::timeout, "no answer from the Engine within " + seconds_text(exchange_->timeout)});
-  asio::async_write(socket_, asio::buffer(request_),
-                    [self = shared_from_this(), turn = turn_](const error_code& error, std::size_t /*size*/) {
-                      // An answer may still be readable (the Engine refused and closed): only the read side decides,
-                      // unless there is nothing to hope for.
-                      if (turn != self->turn_ || !error || self->heard_) return;
-                      self->on_broken(error.value());
-                    });
+  arm(exchange_->timeout,
+      {Kind::timeout, "no answer from the Engine within " + seconds_text(exchange_->timeout)});
+  asio::async_write(
+      socket_, asio::buffer(request_),
+      [self = shared_from_this(), turn = turn_](const error_code& error, std::size_t /*size*/) {
+        // An answer may still be readable (the Engine refused and closed): only the read side
+        // decides, unless there is nothing to hope for.
+        if (turn != self->turn_ || !error || self->heard_) return;
+        self->on_broken(error.value());
+      });
   wait_readable();
 }
 
 void EngineConnection::wait_readable() {
-  socket_.async_wait(Socket::wait_read, [self = shared_from_this(), turn = turn_](const error_code& error) {
-    if (turn != self->turn_) return;
-    if (error) {
-      self->on_broken(error.value());
-    } else {
-      self->on_readable();
-    }
-  });
+  socket_.async_wait(Socket::wait_read,
+                     [self = shared_from_this(), turn = turn_](const error_code& error) {
+                       if (turn != self->turn_) return;
+                       if (error) {
+                         self->on_broken(error.value());
+                       } else {
+                         self->on_readable();
+                       }
+                     });
 }
 
 void EngineConnection::on_readable() {
   for (int i = 0; i < reads_per_turn; ++i) {
     error_code error;
-    const std::size_t size = socket_.read_some(asio::buffer(scratch_.data(), scratch_.size()), error);
+    const std::size_t size =
+        socket_.read_some(asio::buffer(scratch_.data(), scratch_.size()), error);
     if (error == asio::error::would_block || error == asio::error::interrupted) break;
     if (error) {
       on_broken(error == asio::error::eof ? 0 : error.value());
@@ -184,7 +197,8 @@ void EngineConnection::on_broken(int code) {
     end(EngineAnswer{reader_.status(), std::move(body_), reader_.date()});
     return;
   }
-  std::string text = heard_ ? "the Engine closed the connection in mid-answer" : "the Engine closed the connection without an answer";
+  std::string text = heard_ ? "the Engine closed the connection in mid-answer"
+                            : "the Engine closed the connection without an answer";
   if (code == ENOTCONN) {
     text = describe_connect_error(endpoint_, code);
   } else if (code != 0) {
@@ -195,9 +209,12 @@ void EngineConnection::on_broken(int code) {
 
 void EngineConnection::arm(core::Duration timeout, EngineFailure on_strike) {
   timer_.expires_after(std::chrono::duration_cast<std::chrono::steady_clock::duration>(timeout));
-  timer_.async_wait([self = shared_from_this(), turn = turn_, failure = std::move(on_strike)](const error_code& error) mutable {
+  timer_.async_wait([self = shared_from_this(), turn = turn_,
+                     failure = std::move(on_strike)](const error_code& error) mutable {
     // A timer that struck just as it was re-armed or cancelled reports success all the same.
-    if (error || turn != self->turn_ || self->timer_.expiry() > std::chrono::steady_clock::now() || self->head_told_) return;
+    if (error || turn != self->turn_ || self->timer_.expiry() > std::chrono::steady_clock::now() ||
+        self->head_told_)
+      return;
     self->close();
     self->end(std::unexpected(std::move(failure)));
   });
@@ -222,9 +239,10 @@ void EngineConnection::end(EngineResult result) {
 }
 
 void EngineConnection::end_later(EngineFailure failure) {
-  asio::post(context_, [self = shared_from_this(), turn = turn_, failure = std::move(failure)]() mutable {
-    if (turn == self->turn_) self->end(std::unexpected(std::move(failure)));
-  });
+  asio::post(context_,
+             [self = shared_from_this(), turn = turn_, failure = std::move(failure)]() mutable {
+               if (turn == self->turn_) self->end(std::unexpected(std::move(failure)));
+             });
 }
 
 void EngineConnection::abandon() {

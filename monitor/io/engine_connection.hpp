@@ -1,11 +1,12 @@
 #pragma once
 
-// One connection to the Engine and the one HTTP exchange under way on it. Used by engine_client.cpp only: this header
-// brings Asio along.
+// One connection to the Engine and the one HTTP exchange under way on it. Used by engine_client.cpp
+// only: this header brings Asio along.
 //
-// Every exchange ends exactly once, by its handler or by abandon(). The deadline is one timer; when it strikes, the socket
-// is closed and the outcome is `timeout`, whatever the aborted operations say afterwards. A GET on a kept connection that the Engine
-// had closed before answering is sent once more on a new one; nothing else is ever sent twice.
+// Every exchange ends exactly once, by its handler or by abandon(). The deadline is one timer; when
+// it strikes, the socket is closed and the outcome is `timeout`, whatever the aborted operations
+// say afterwards. A GET on a kept connection that the Engine had closed before answering is sent
+// once more on a new one; nothing else is ever sent twice.
 
 #include <boost/asio/generic/stream_protocol.hpp>
 #include <boost/asio/io_context.hpp>
@@ -33,7 +34,13 @@ struct EngineAnswer {
 };
 
 struct EngineFailure {
-  enum class Kind : std::uint8_t { connect, timeout, closed, protocol, cancelled } kind = Kind::closed;
+  enum class Kind : std::uint8_t {
+    connect,
+    timeout,
+    closed,
+    protocol,
+    cancelled
+  } kind = Kind::closed;
   std::string text;  // escaped
 };
 
@@ -52,9 +59,10 @@ class EngineConnection : public std::enable_shared_from_this<EngineConnection> {
     std::function<void(std::string_view)> on_body;
   };
 
-  /// `scratch` is shared by all connections of a thread: bytes live in it only while they are handled.
-  EngineConnection(boost::asio::io_context& context, const EngineEndpoint& endpoint, core::Duration connect_timeout,
-                   std::span<char> scratch);
+  /// `scratch` is shared by all connections of a thread: bytes live in it only while they are
+  /// handled.
+  EngineConnection(boost::asio::io_context& context, const EngineEndpoint& endpoint,
+                   core::Duration connect_timeout, std::span<char> scratch);
 
   /// Handlers run from the io_context, never from inside this call. One exchange at a time.
   void start(Exchange exchange);
@@ -69,10 +77,14 @@ class EngineConnection : public std::enable_shared_from_this<EngineConnection> {
   void expire_after(core::Duration idle);
 
  private:
-  using Socket = boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol, boost::asio::io_context::executor_type>;
-  using Timer = boost::asio::basic_waitable_timer<std::chrono::steady_clock, boost::asio::wait_traits<std::chrono::steady_clock>,
+  using Socket = boost::asio::basic_stream_socket<boost::asio::generic::stream_protocol,
                                                   boost::asio::io_context::executor_type>;
-  using Resolver = boost::asio::ip::basic_resolver<boost::asio::ip::tcp, boost::asio::io_context::executor_type>;
+  using Timer =
+      boost::asio::basic_waitable_timer<std::chrono::steady_clock,
+                                        boost::asio::wait_traits<std::chrono::steady_clock>,
+                                        boost::asio::io_context::executor_type>;
+  using Resolver =
+      boost::asio::ip::basic_resolver<boost::asio::ip::tcp, boost::asio::io_context::executor_type>;
   using Endpoint = boost::asio::generic::stream_protocol::endpoint;
 
   void connect();
@@ -88,7 +100,9 @@ class EngineConnection : public std::enable_shared_from_this<EngineConnection> {
   void close();
   void end(EngineResult result);
   void end_later(EngineFailure failure);
-  void fail(EngineFailure::Kind kind, std::string text) { end(std::unexpected(EngineFailure{kind, std::move(text)})); }
+  void fail(EngineFailure::Kind kind, std::string text) {
+    end(std::unexpected(EngineFailure{kind, std::move(text)}));
+  }
 
   boost::asio::io_context& context_;
   const EngineEndpoint& endpoint_;
@@ -101,9 +115,10 @@ class EngineConnection : public std::enable_shared_from_this<EngineConnection> {
   protocol::HttpResponseReader reader_;
   std::string request_;
   std::string body_;
-  std::uint64_t turn_ = 0;  // of the connection and exchange; handlers of an earlier turn do nothing
+  std::uint64_t turn_ =
+      0;  // of the connection and exchange; handlers of an earlier turn do nothing
   bool reused_ = false;
-  bool heard_ = false;      // a byte of the answer came
+  bool heard_ = false;  // a byte of the answer came
   bool head_told_ = false;
 };
 

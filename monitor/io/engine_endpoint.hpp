@@ -18,10 +18,12 @@ struct EngineEndpoint {
   std::string host_field = "localhost";  // of the HTTP requests
 };
 
-/// `unix:///PATH`, `/PATH`, or `tcp://HOST:PORT` for a proxy that speaks plain HTTP. TLS and ssh are refused.
+/// `unix:///PATH`, `/PATH`, or `tcp://HOST:PORT` for a proxy that speaks plain HTTP. TLS and ssh
+/// are refused.
 std::expected<EngineEndpoint, Error> parse_engine_endpoint(std::string_view text);
 
-/// A sentence about a failed connect(2) that says what to do where we know: e.g. which group may open the socket.
+/// A sentence about a failed connect(2) that says what to do where we know: e.g. which group may
+/// open the socket.
 std::string describe_connect_error(const EngineEndpoint& endpoint, int code);
 
 }  // namespace sentinel::io

@@ -51,7 +51,8 @@ std::string read_file(const char* path) {
 
 }  // namespace
 
-std::optional<core::ContainerId> own_container_id(std::string_view mountinfo, std::string_view cgroup) {
+std::optional<core::ContainerId> own_container_id(std::string_view mountinfo,
+                                                  std::string_view cgroup) {
   std::optional<core::ContainerId> found;
   for_lines(mountinfo, [&found](std::string_view line) {
     // proc(5): mount id, parent id, major:minor, root, mount point, ...
@@ -72,7 +73,8 @@ std::optional<core::ContainerId> own_container_id(std::string_view mountinfo, st
 }
 
 std::string own_container_id() {
-  const auto id = own_container_id(read_file("/proc/self/mountinfo"), read_file("/proc/self/cgroup"));
+  const auto id =
+      own_container_id(read_file("/proc/self/mountinfo"), read_file("/proc/self/cgroup"));
   return id ? id->hex() : std::string();
 }
 

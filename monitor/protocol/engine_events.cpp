@@ -8,25 +8,27 @@
 namespace sentinel::protocol {
 namespace {
 
-constexpr json::Limits event_limits{.max_bytes = max_event_line, .max_depth = 16, .max_values = 20'000};
+constexpr json::Limits event_limits{
+    .max_bytes = max_event_line, .max_depth = 16, .max_values = 20'000};
 
 struct NamedAction {
   std::string_view name;
   core::HintKind kind;
 };
-constexpr std::array<NamedAction, 13> actions{{{"create", core::HintKind::create},
-                                               {"start", core::HintKind::start},
-                                               {"restart", core::HintKind::restart},
-                                               {"die", core::HintKind::die},
-                                               {"stop", core::HintKind::stop},
-                                               {"kill", core::HintKind::kill},
-                                               {"pause", core::HintKind::pause},
-                                               {"unpause", core::HintKind::unpause},
-                                               {"destroy", core::HintKind::destroy},
-                                               {"rename", core::HintKind::rename},
-                                               {"oom", core::HintKind::oom},
-                                               {"health_status: healthy", core::HintKind::healthy},
-                                               {"health_status: unhealthy", core::HintKind::unhealthy}}};
+constexpr std::array<NamedAction, 13> actions{
+    {{"create", core::HintKind::create},
+     {"start", core::HintKind::start},
+     {"restart", core::HintKind::restart},
+     {"die", core::HintKind::die},
+     {"stop", core::HintKind::stop},
+     {"kill", core::HintKind::kill},
+     {"pause", core::HintKind::pause},
+     {"unpause", core::HintKind::unpause},
+     {"destroy", core::HintKind::destroy},
+     {"rename", core::HintKind::rename},
+     {"oom", core::HintKind::oom},
+     {"health_status: healthy", core::HintKind::healthy},
+     {"health_status: unhealthy", core::HintKind::unhealthy}}};
 
 /// Picks Type, Action, Actor.ID, time and their older names.
 class EventVisitor final : public json::Visitor {
@@ -112,7 +114,8 @@ std::string encode(std::string_view text) {
   std::string out;
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '.';
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '_' || c == '-' || c == '.';
     if (plain) {
       out += c;
     } else {
@@ -127,10 +130,12 @@ std::string encode(std::string_view text) {
 /// Docker reads `seconds.nanoseconds`.
 std::string timestamp(std::int64_t ns) {
   std::string fraction = std::to_string(ns % 1'000'000'000);
-  return std::to_string(ns / 1'000'000'000) + "." + std::string(9 - fraction.size(), '0') + fraction;
+  return std::to_string(ns / 1'000'000'000) + "." + std::string(9 - fraction.size(), '0') +
+         fraction;
 }
 
-/// The filter is on the label's key alone: `TRUE` and `1` are as good as `true`, and a bad value deserves its warning.
+/// The filter is on the label's key alone: `TRUE` and `1` are as good as `true`, and a bad value
+/// deserves its warning.
 constexpr std::string_view label_filter = R"("label":["sentinel.enable"])";
 
 }  // namespace
@@ -183,11 +188,13 @@ std::expected<std::optional<EngineEvent>, Error> parse_event(std::string_view li
 }
 
 std::string events_target(const EventQuery& query) {
-  std::string filters = R"({"type":["container"],"event":["create","start","restart","die","stop","kill","pause","unpause",)"
-                        R"("destroy","rename","oom","health_status"])";
+  std::string filters =
+      R"({"type":["container"],"event":["create","start","restart","die","stop","kill","pause","unpause",)"
+      R"("destroy","rename","oom","health_status"])";
   if (!query.watch_all) filters.append(",").append(label_filter);
   filters += "}";
-  return "/events?since=" + timestamp(query.since) + "&until=" + timestamp(query.until) + "&filters=" + encode(filters);
+  return "/events?since=" + timestamp(query.since) + "&until=" + timestamp(query.until) +
+         "&filters=" + encode(filters);
 }
 
 std::string list_target(bool watch_all) {

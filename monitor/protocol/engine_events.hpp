@@ -1,7 +1,7 @@
 #pragma once
 
-// The Engine's event stream: one JSON object per line, of which only the container's id, the action and the time are
-// believed. Containers write the attributes.
+// The Engine's event stream: one JSON object per line, of which only the container's id, the action
+// and the time are believed. Containers write the attributes.
 
 #include <cstddef>
 #include <cstdint>
@@ -19,13 +19,14 @@ namespace sentinel::protocol {
 
 inline constexpr std::size_t max_event_line = std::size_t{1} << 20U;
 
-/// Cuts a byte stream into lines. A line beyond the cap is dropped whole and counted: what it said is unknown.
+/// Cuts a byte stream into lines. A line beyond the cap is dropped whole and counted: what it said
+/// is unknown.
 class LineSplitter {
  public:
   explicit LineSplitter(std::size_t max_line = max_event_line) : max_line_(max_line) {}
 
-  /// Calls `on_line` for each complete line, without its line feed and carriage return; empty lines are left out. The view
-  /// is valid during the call only.
+  /// Calls `on_line` for each complete line, without its line feed and carriage return; empty lines
+  /// are left out. The view is valid during the call only.
   template <class OnLine>
   void feed(std::string_view bytes, OnLine&& on_line) {
     while (!bytes.empty()) {
@@ -79,7 +80,8 @@ struct EngineEvent {
   }
 };
 
-/// nullopt: an event that is not ours to know. Reads both the old (`status`, `id`) and the new (`Action`, `Actor`) form.
+/// nullopt: an event that is not ours to know. Reads both the old (`status`, `id`) and the new
+/// (`Action`, `Actor`) form.
 std::expected<std::optional<EngineEvent>, Error> parse_event(std::string_view line);
 
 std::optional<core::HintKind> parse_action(std::string_view action);
@@ -90,13 +92,14 @@ struct EventQuery {
   std::int64_t until = 0;
   bool watch_all = false;
 };
-/// Path and query, without the API version: `/events?...`. `health_status` makes the Engine match all actions by prefix.
+/// Path and query, without the API version: `/events?...`. `health_status` makes the Engine match
+/// all actions by prefix.
 std::string events_target(const EventQuery& query);
 /// `/containers/json?...`, with the same label filter.
 std::string list_target(bool watch_all);
 
-/// Recognises events seen before. `since` is inclusive and the Engine replays at most 256 events, so remembering the last
-/// 512 is enough for any replay.
+/// Recognises events seen before. `since` is inclusive and the Engine replays at most 256 events,
+/// so remembering the last 512 is enough for any replay.
 class EventFilter {
  public:
   /// False: seen before.

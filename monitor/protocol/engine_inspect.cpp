@@ -8,7 +8,8 @@
 namespace sentinel::protocol {
 namespace {
 
-/// A stop timeout beyond this, and Docker's "wait for ever" (negative), are taken as this: every operation has a deadline.
+/// A stop timeout beyond this, and Docker's "wait for ever" (negative), are taken as this: every
+/// operation has a deadline.
 constexpr Duration longest_stop_timeout = 1h;
 constexpr Duration longest_check_time = 7 * 24h;
 
@@ -27,8 +28,9 @@ std::string_view find_label(const Labels& labels, std::string_view key) {
   return {};
 }
 
-/// Compose's identity when all of it is sound, else the container's name. One-off containers (`compose run`) carry their
-/// service's name and a number of their own: taking those would mix them up with the service's replicas.
+/// Compose's identity when all of it is sound, else the container's name. One-off containers
+/// (`compose run`) carry their service's name and a number of their own: taking those would mix
+/// them up with the service's replicas.
 core::ServiceKey read_key(const Labels& labels, const std::string& container_name) {
   core::ServiceKey key;
   const auto project = parse_service_name(find_label(labels, "com.docker.compose.project"));
@@ -37,7 +39,9 @@ core::ServiceKey read_key(const Labels& labels, const std::string& container_nam
   if (project && service && !one_off) {
     key.project = *project;
     key.service = *service;
-    key.replica = parse_count(find_label(labels, "com.docker.compose.container-number"), 1, 1'000'000).value_or(1);
+    key.replica =
+        parse_count(find_label(labels, "com.docker.compose.container-number"), 1, 1'000'000)
+            .value_or(1);
   } else {
     key.service = container_name;
   }
@@ -45,7 +49,8 @@ core::ServiceKey read_key(const Labels& labels, const std::string& container_nam
   return key;
 }
 
-/// Docker writes 0 for "inherit", and its defaults are 30 s, 30 s, 0 s and 3 (moby, daemon/health.go).
+/// Docker writes 0 for "inherit", and its defaults are 30 s, 30 s, 0 s and 3 (moby,
+/// daemon/health.go).
 std::optional<core::HealthCheck> read_health_check(const json::Value& config) {
   const json::Value& check = config["Healthcheck"];
   const auto& test = check["Test"].array();
@@ -81,9 +86,11 @@ std::string read_address(const json::Value& root, const OwnPlace& own) {
     if (!own.host_network && !own.networks.contains(network["NetworkID"].text())) continue;
     std::string_view address = network["IPAddress"].text();
     if (address.empty()) address = network["GlobalIPv6Address"].text();
-    const bool sound = !address.empty() && address.size() <= 45 && std::ranges::all_of(address, [](char c) {
-      return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') || c == '.' || c == ':';
-    });
+    const bool sound =
+        !address.empty() && address.size() <= 45 && std::ranges::all_of(address, [](char c) {
+          return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') ||
+                 c == '.' || c == ':';
+        });
     if (!sound || (!best.empty() && name >= best_name)) continue;
     best_name = name;
     best = address;
@@ -98,8 +105,8 @@ core::EngineHealth read_health(std::string_view text) {
   return core::EngineHealth::none;
 }
 
-core::ContainerStatus read_status(const json::Value& root, const core::ContainerInfo& info, const OwnPlace& own,
-                                  std::int64_t engine_now) {
+core::ContainerStatus read_status(const json::Value& root, const core::ContainerInfo& info,
+                                  const OwnPlace& own, std::int64_t engine_now) {
   const json::Value& state = root["State"];
   core::ContainerStatus status;
   status.run = parse_run_state(state["Status"].text());
@@ -107,20 +114,24 @@ core::ContainerStatus read_status(const json::Value& root, const core::Container
   status.oom_killed = state["OOMKilled"].boolean().value_or(false);
   status.started_at = parse_rfc3339(state["StartedAt"].text()).value_or(0);
   const bool runs = status.run == core::RunState::running || status.run == core::RunState::paused;
-  if (runs && status.started_at > 0) status.uptime = Duration{std::max<std::int64_t>(0, engine_now - status.started_at)};
+  if (runs && status.started_at > 0)
+    status.uptime = Duration{std::max<std::int64_t>(0, engine_now - status.started_at)};
   if (runs) status.address = read_address(root, own);
 
   const json::Value& health = state["Health"];
   status.health = read_health(health["Status"].text());
-  status.failing_streak = static_cast<unsigned>(health["FailingStreak"].integer(0, 1'000'000'000).value_or(0));
+  status.failing_streak =
+      static_cast<unsigned>(health["FailingStreak"].integer(0, 1'000'000'000).value_or(0));
   const auto& log = health["Log"].array();
   std::int64_t last_check = status.started_at;
   if (!log.empty()) {
     status.health_output = many_lines(log.back()["Output"].text(), health_output_bytes);
     last_check = std::max(last_check, parse_rfc3339(log.back()["End"].text()).value_or(0));
   }
-  // A check that should have run long ago: 20.10 with live-restore stops checking when the daemon restarts.
-  if (status.run == core::RunState::running && status.health != core::EngineHealth::none && info.health_check && last_check > 0) {
+  // A check that should have run long ago: 20.10 with live-restore stops checking when the daemon
+  // restarts.
+  if (status.run == core::RunState::running && status.health != core::EngineHealth::none &&
+      info.health_check && last_check > 0) {
     const core::HealthCheck& check = *info.health_check;
     const Duration patience = 3 * (check.interval + check.timeout);
     status.health_stale = engine_now - last_check > patience.count();
@@ -130,14 +141,18 @@ core::ContainerStatus read_status(const json::Value& root, const core::Container
 
 }  // namespace
 
-std::expected<core::ContainerFacts, Error> parse_inspect(std::string_view text, const InspectContext& context,
+std::expected<core::ContainerFacts, Error> parse_inspect(std::string_view text,
+                                                         const InspectContext& context,
                                                          std::int64_t engine_now) {
-  auto parsed = json::parse(text, inspect_limits, {"Id", "Name", "Created", "Config", "HostConfig", "NetworkSettings", "State"});
+  auto parsed =
+      json::parse(text, inspect_limits,
+                  {"Id", "Name", "Created", "Config", "HostConfig", "NetworkSettings", "State"});
   if (!parsed) return std::unexpected(Error{"inspect: " + parsed.error().message});
   const json::Value& root = *parsed;
   const auto id = core::ContainerId::parse(root["Id"].text());
   if (!id) return std::unexpected(Error{"inspect: no full container id in the answer"});
-  if (!root["State"].is_object() || !root["State"]["Status"].is_string() || !root["Config"].is_object()) {
+  if (!root["State"].is_object() || !root["State"]["Status"].is_string() ||
+      !root["Config"].is_object()) {
     return std::unexpected(Error{"inspect: no State or Config in the answer"});
   }
   const json::Value& config = root["Config"];
@@ -155,8 +170,10 @@ std::expected<core::ContainerFacts, Error> parse_inspect(std::string_view text, 
   info->restart_policy = read_policy(host["RestartPolicy"]["Name"].text());
   info->health_check = read_health_check(config);
   if (const auto seconds = config["StopTimeout"].integer()) {
-    constexpr std::int64_t cap = std::chrono::duration_cast<std::chrono::seconds>(longest_stop_timeout).count();
-    info->stop_timeout = *seconds < 0 || *seconds > cap ? longest_stop_timeout : std::chrono::seconds(*seconds);
+    constexpr std::int64_t cap =
+        std::chrono::duration_cast<std::chrono::seconds>(longest_stop_timeout).count();
+    info->stop_timeout =
+        *seconds < 0 || *seconds > cap ? longest_stop_timeout : std::chrono::seconds(*seconds);
   }
   const Labels labels = read_labels(config);
   info->swarm_task = !find_label(labels, "com.docker.swarm.task.id").empty() ||
@@ -177,11 +194,13 @@ std::expected<core::ContainerFacts, Error> parse_inspect(std::string_view text, 
 
 std::expected<OwnPlace, Error> parse_own_place(std::string_view text) {
   auto parsed = json::parse(text, inspect_limits, {"Id", "HostConfig", "NetworkSettings"});
-  if (!parsed) return std::unexpected(Error{"inspect of our own container: " + parsed.error().message});
+  if (!parsed)
+    return std::unexpected(Error{"inspect of our own container: " + parsed.error().message});
   const json::Value& root = *parsed;
   OwnPlace place;
   place.container = core::ContainerId::parse(root["Id"].text());
-  if (!place.container) return std::unexpected(Error{"inspect of our own container: no full id in the answer"});
+  if (!place.container)
+    return std::unexpected(Error{"inspect of our own container: no full id in the answer"});
   place.host_network = root["HostConfig"]["NetworkMode"].text() == "host";
   for (const auto& [name, network] : root["NetworkSettings"]["Networks"].object()) {
     const std::string_view network_id = network["NetworkID"].text();

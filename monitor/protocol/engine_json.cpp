@@ -44,7 +44,8 @@ std::optional<Clock> take_clock(std::string_view& text) {
 }
 
 std::optional<std::int64_t> unix_seconds(unsigned year, unsigned month, unsigned day, Clock clock) {
-  const std::chrono::year_month_day date{std::chrono::year{static_cast<int>(year)}, std::chrono::month{month}, std::chrono::day{day}};
+  const std::chrono::year_month_day date{std::chrono::year{static_cast<int>(year)},
+                                         std::chrono::month{month}, std::chrono::day{day}};
   if (year < 1970 || year > 2261 || !date.ok()) return std::nullopt;
   const auto days = std::chrono::sys_days{date}.time_since_epoch().count();
   return std::int64_t{days} * 86'400 + clock.hour * 3'600 + clock.minute * 60 + clock.second;
@@ -158,7 +159,8 @@ std::optional<ApiVersion> parse_api_version(std::string_view text) {
   ApiVersion version;
   const char* const end = text.data() + text.size();
   const auto [dot, first_error] = std::from_chars(text.data(), end, version.major);
-  if (first_error != std::errc{} || dot == end || *dot != '.' || version.major > 100) return std::nullopt;
+  if (first_error != std::errc{} || dot == end || *dot != '.' || version.major > 100)
+    return std::nullopt;
   const auto [stop, second_error] = std::from_chars(dot + 1, end, version.minor);
   if (second_error != std::errc{} || stop != end || version.minor > 10'000) return std::nullopt;
   return version;
@@ -168,7 +170,9 @@ std::expected<EngineVersion, Error> parse_version(std::string_view text) {
   auto root = json::parse(text, small_limits, {"Version", "ApiVersion", "MinAPIVersion"});
   if (!root) return std::unexpected(Error{"GET /version: " + root.error().message});
   const auto highest = parse_api_version((*root)["ApiVersion"].text());
-  if (!highest) return std::unexpected(Error{"GET /version: no ApiVersion in the answer; is this a container Engine?"});
+  if (!highest)
+    return std::unexpected(
+        Error{"GET /version: no ApiVersion in the answer; is this a container Engine?"});
   EngineVersion version;
   version.engine = one_line((*root)["Version"].text(), 64);
   version.highest = *highest;
@@ -179,8 +183,9 @@ std::expected<EngineVersion, Error> parse_version(std::string_view text) {
 std::expected<ApiVersion, Error> negotiate(const EngineVersion& engine) {
   const ApiVersion best = std::min(highest_api, engine.highest);
   if (best < lowest_api || best < engine.lowest) {
-    return std::unexpected(Error{"Engine " + engine.engine + " speaks API " + engine.lowest.to_string() + " to " +
-                                 engine.highest.to_string() + ", Sentinel needs " + lowest_api.to_string() + " to " +
+    return std::unexpected(Error{"Engine " + engine.engine + " speaks API " +
+                                 engine.lowest.to_string() + " to " + engine.highest.to_string() +
+                                 ", Sentinel needs " + lowest_api.to_string() + " to " +
                                  highest_api.to_string()});
   }
   return best;
@@ -188,7 +193,8 @@ std::expected<ApiVersion, Error> negotiate(const EngineVersion& engine) {
 
 std::string error_message(std::string_view body) {
   constexpr std::size_t most = 300;
-  if (const auto root = json::parse(body, small_limits); root && !(*root)["message"].text().empty()) {
+  if (const auto root = json::parse(body, small_limits);
+      root && !(*root)["message"].text().empty()) {
     return one_line((*root)["message"].text(), most);
   }
   return one_line(body.substr(0, 4 * most), most);
@@ -281,7 +287,8 @@ std::expected<std::vector<core::ListedContainer>, Error> parse_list(std::string_
   ListVisitor visitor;
   const auto done = json::scan(text, visitor, list_limits);
   if (!done) {
-    return std::unexpected(Error{"container list: " + (visitor.problem.empty() ? done.error().message : visitor.problem)});
+    return std::unexpected(Error{
+        "container list: " + (visitor.problem.empty() ? done.error().message : visitor.problem)});
   }
   return std::move(visitor.rows);
 }

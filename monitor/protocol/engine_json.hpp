@@ -1,9 +1,11 @@
 #pragma once
 
-// Answers of the Engine's HTTP API, versions 1.41 to 1.52, as values of the core. Everything is optional until seen; what
-// is missing or of another type reads as "not there", except ids: an answer whose id is wrong is no answer.
+// Answers of the Engine's HTTP API, versions 1.41 to 1.52, as values of the core. Everything is
+// optional until seen; what is missing or of another type reads as "not there", except ids: an
+// answer whose id is wrong is no answer.
 //
-// Sources: Docker Engine API reference v1.41-v1.52; State of a container from moby's container/state.go.
+// Sources: Docker Engine API reference v1.41-v1.52; State of a container from moby's
+// container/state.go.
 
 #include <compare>
 #include <cstdint>
@@ -22,12 +24,16 @@
 
 namespace sentinel::protocol {
 
-inline constexpr json::Limits list_limits{.max_bytes = std::size_t{32} << 20U, .max_depth = 64, .max_values = 8'000'000};
-inline constexpr json::Limits inspect_limits{.max_bytes = std::size_t{4} << 20U, .max_depth = 64, .max_values = 200'000};
-inline constexpr json::Limits small_limits{.max_bytes = std::size_t{256} << 10U, .max_depth = 16, .max_values = 10'000};
+inline constexpr json::Limits list_limits{
+    .max_bytes = std::size_t{32} << 20U, .max_depth = 64, .max_values = 8'000'000};
+inline constexpr json::Limits inspect_limits{
+    .max_bytes = std::size_t{4} << 20U, .max_depth = 64, .max_values = 200'000};
+inline constexpr json::Limits small_limits{
+    .max_bytes = std::size_t{256} << 10U, .max_depth = 16, .max_values = 10'000};
 inline constexpr std::size_t health_output_bytes = 4096;
 
-// --- versions ---------------------------------------------------------------------------------------------------------
+// --- versions
+// ---------------------------------------------------------------------------------------------------------
 
 struct ApiVersion {
   unsigned major = 1;
@@ -54,36 +60,43 @@ std::expected<ApiVersion, Error> negotiate(const EngineVersion& engine);
 /// `message` of an error answer, else the body itself; escaped, at most 300 bytes.
 std::string error_message(std::string_view body);
 
-// --- time -------------------------------------------------------------------------------------------------------------
+// --- time
+// -------------------------------------------------------------------------------------------------------------
 
-/// RFC 3339 with up to 9 fractional digits, as ns since 1970. nullopt: malformed or outside 1970..2261 (Docker's "never" is
-/// the year 1).
+/// RFC 3339 with up to 9 fractional digits, as ns since 1970. nullopt: malformed or outside
+/// 1970..2261 (Docker's "never" is the year 1).
 std::optional<std::int64_t> parse_rfc3339(std::string_view text);
 
 /// An HTTP date of the preferred form (RFC 9110, 5.6.7), as seconds since 1970.
 std::optional<std::int64_t> parse_http_date(std::string_view text);
 
-/// The Engine's clock at the moment of an answer: ours while the answer's Date agrees within 2 s (Date has whole seconds and
-/// the Engine normally runs on our kernel), else Date's.
+/// The Engine's clock at the moment of an answer: ours while the answer's Date agrees within 2 s
+/// (Date has whole seconds and the Engine normally runs on our kernel), else Date's.
 std::int64_t engine_clock(std::int64_t our_clock_ns, std::string_view date_header);
 
-// --- lists ------------------------------------------------------------------------------------------------------------
+// --- lists
+// ------------------------------------------------------------------------------------------------------------
 
-/// The answer of GET /containers/json. One row without a full id spoils the list: half a list would read as removals.
+/// The answer of GET /containers/json. One row without a full id spoils the list: half a list would
+/// read as removals.
 std::expected<std::vector<core::ListedContainer>, Error> parse_list(std::string_view text);
 
-core::RunState parse_run_state(std::string_view text);  // unknown words: created, nothing is done to such a container
+core::RunState parse_run_state(
+    std::string_view text);  // unknown words: created, nothing is done to such a container
 
-/// The health in `Status`, e.g. "Up 5 minutes (unhealthy)"; API < 1.52 says it nowhere else in a list.
+/// The health in `Status`, e.g. "Up 5 minutes (unhealthy)"; API < 1.52 says it nowhere else in a
+/// list.
 core::EngineHealth health_from_status_text(std::string_view text);
 
-// --- inspect ----------------------------------------------------------------------------------------------------------
+// --- inspect
+// ----------------------------------------------------------------------------------------------------------
 
 /// Where we stand ourselves.
 struct OwnPlace {
   std::optional<core::ContainerId> container;  // the container this process runs in
   bool host_network = true;  // we see the host's networks: every container address is within reach
-  std::set<std::string, std::less<>> networks;  // ids of the networks we are in, when not host_network
+  std::set<std::string, std::less<>>
+      networks;  // ids of the networks we are in, when not host_network
   bool operator==(const OwnPlace&) const = default;
 };
 
@@ -93,7 +106,8 @@ struct InspectContext {
 };
 
 /// The answer of GET /containers/ID/json; `engine_now` as from engine_clock().
-std::expected<core::ContainerFacts, Error> parse_inspect(std::string_view text, const InspectContext& context,
+std::expected<core::ContainerFacts, Error> parse_inspect(std::string_view text,
+                                                         const InspectContext& context,
                                                          std::int64_t engine_now);
 
 /// Our own inspect: the networks we are in.

@@ -5,12 +5,13 @@
 namespace sentinel::protocol {
 namespace {
 
-constexpr Duration overdue_after = 5s;      // a stream not closed by then is half-open
-constexpr Duration early_by = 2s;           // a stream closed this much before its time was cut
-constexpr Duration short_lived = 5s;        // a stream that broke sooner earns a back-off
-constexpr Duration renewal_gap = 2s;        // a renewal that took longer may have missed events; also the look-back
-constexpr Duration slow_after = 3s;         // an answer this late makes us ping
-constexpr Duration between_lists = 250ms;   // lists on demand are at least this far apart
+constexpr Duration overdue_after = 5s;  // a stream not closed by then is half-open
+constexpr Duration early_by = 2s;       // a stream closed this much before its time was cut
+constexpr Duration short_lived = 5s;    // a stream that broke sooner earns a back-off
+constexpr Duration renewal_gap =
+    2s;  // a renewal that took longer may have missed events; also the look-back
+constexpr Duration slow_after = 3s;        // an answer this late makes us ping
+constexpr Duration between_lists = 250ms;  // lists on demand are at least this far apart
 
 }  // namespace
 
@@ -40,7 +41,8 @@ void EngineSession::ask_version(SessionCommands& out) {
   out.emplace_back(AskVersion{version_call_});
 }
 
-void EngineSession::on_version(CallNumber call, std::expected<VersionAnswer, Error> answer, Moment at, SessionCommands& out) {
+void EngineSession::on_version(CallNumber call, std::expected<VersionAnswer, Error> answer,
+                               Moment at, SessionCommands& out) {
   if (call != version_call_ || call == 0) return;
   version_call_ = 0;
   if (!answer) return lose(answer.error().message, at, out);
@@ -50,7 +52,8 @@ void EngineSession::on_version(CallNumber call, std::expected<VersionAnswer, Err
     // Another Engine than before: what was known of the old one is void, and the core hears so.
     connected_ = false;
     told_lost_ = true;
-    out.emplace_back(Publish{core::EngineLost{"the Engine came back as version " + answer->version.engine}});
+    out.emplace_back(
+        Publish{core::EngineLost{"the Engine came back as version " + answer->version.engine}});
     out.emplace_back(DropCalls{});
   }
   api_ = *api;
@@ -62,8 +65,9 @@ void EngineSession::on_version(CallNumber call, std::expected<VersionAnswer, Err
 
 void EngineSession::open_stream(Moment at, SessionCommands& out) {
   const std::int64_t engine_now = at.wall_ns + clock_offset_ns_;
-  // The Engine answers the head before it subscribes, so even the first stream looks back a little. After a step of the
-  // clock the latest event may lie in the future, where `since` would find nothing.
+  // The Engine answers the head before it subscribes, so even the first stream looks back a little.
+  // After a step of the clock the latest event may lie in the future, where `since` would find
+  // nothing.
   std::int64_t since = engine_now - renewal_gap.count();
   if (filter_.latest() > since && filter_.latest() <= engine_now) since = filter_.latest();
   EventQuery query;
@@ -94,7 +98,8 @@ void EngineSession::on_stream_opened(CallNumber call, Moment at, SessionCommands
   ask_list(true, at, out);
 }
 
-void EngineSession::on_stream_bytes(CallNumber call, std::string_view bytes, Moment at, SessionCommands& out) {
+void EngineSession::on_stream_bytes(CallNumber call, std::string_view bytes, Moment at,
+                                    SessionCommands& out) {
   if (call != stream_call_ || call == 0 || !stream_open_) return;
   bool unsure = false;
   const auto overlong = lines_.overlong();
@@ -117,17 +122,20 @@ void EngineSession::on_stream_bytes(CallNumber call, std::string_view bytes, Mom
   if (unsure || lines_.overlong() != overlong) relist(true, at, out);
 }
 
-void EngineSession::on_stream_closed(CallNumber call, std::optional<Error> error, Moment at, SessionCommands& out) {
+void EngineSession::on_stream_closed(CallNumber call, std::optional<Error> error, Moment at,
+                                     SessionCommands& out) {
   if (call != stream_call_ || call == 0) return;
   const bool was_open = stream_open_;
   stream_call_ = 0;
   stream_open_ = false;
   if (!was_open) {
-    const std::string reason = error ? error->message : "the Engine ended the event stream before it began";
+    const std::string reason =
+        error ? error->message : "the Engine ended the event stream before it began";
     return broken(reason, at, out);
   }
   if (error) return broken("the event stream broke: " + error->message, at, out);
-  if (at.now < stream_due_ - early_by) return broken("the Engine ended the event stream early", at, out);
+  if (at.now < stream_due_ - early_by)
+    return broken("the Engine ended the event stream early", at, out);
   // Not when we noticed: had this process been stopped meanwhile, the gap would not show.
   stream_ended_ = std::min(at.now, stream_due_);
   failures_ = 0;
@@ -144,8 +152,9 @@ void EngineSession::ask_list(bool after_gap, Moment at, SessionCommands& out) {
   out.emplace_back(AskList{list_call_});
 }
 
-void EngineSession::on_list(CallNumber call, std::expected<std::vector<core::ListedContainer>, Error> answer, Moment at,
-                            SessionCommands& out) {
+void EngineSession::on_list(CallNumber call,
+                            std::expected<std::vector<core::ListedContainer>, Error> answer,
+                            Moment at, SessionCommands& out) {
   if (call != list_call_ || call == 0) return;
   list_call_ = 0;
   if (!answer) return broken(answer.error().message, at, out);
@@ -175,7 +184,9 @@ void EngineSession::relist(bool after_gap, Moment at, SessionCommands& out) {
 void EngineSession::reconfigure(bool watch_all, Moment at, SessionCommands& out) {
   const bool same = watch_all == options_.watch_all;
   options_.watch_all = watch_all;
-  if (same || state_ == State::stopped || state_ == State::waiting || state_ == State::asking_version) return relist(true, at, out);
+  if (same || state_ == State::stopped || state_ == State::waiting ||
+      state_ == State::asking_version)
+    return relist(true, at, out);
   resuming_ = connected_;
   forget_calls(out);
   ask_version(out);
@@ -187,7 +198,8 @@ void EngineSession::ask_ping(SessionCommands& out) {
   out.emplace_back(AskPing{ping_call_});
 }
 
-void EngineSession::on_ping(CallNumber call, std::expected<void, Error> answer, Moment at, SessionCommands& out) {
+void EngineSession::on_ping(CallNumber call, std::expected<void, Error> answer, Moment at,
+                            SessionCommands& out) {
   if (call != ping_call_ || call == 0) return;
   ping_call_ = 0;
   calls_since_ = at.now;
@@ -261,18 +273,21 @@ Duration EngineSession::next_backoff() {
 void EngineSession::on_timer(Moment at, SessionCommands& out) {
   if (state_ == State::waiting && at.now >= retry_at_) return ask_version(out);
   if (!streaming()) return;
-  if (stream_open_ && stream_due_ != core::never && at.now >= core::after(stream_due_, overdue_after)) {
+  if (stream_open_ && stream_due_ != core::never &&
+      at.now >= core::after(stream_due_, overdue_after)) {
     return broken("the event stream is silent beyond its end: a half-open connection", at, out);
   }
   if (list_call_ == 0 && at.now >= list_at_) ask_list(false, at, out);
-  if (ping_call_ == 0 && calls_ > 0 && at.now >= core::after(calls_since_, slow_after)) ask_ping(out);
+  if (ping_call_ == 0 && calls_ > 0 && at.now >= core::after(calls_since_, slow_after))
+    ask_ping(out);
 }
 
 std::optional<core::Time> EngineSession::next_deadline() const {
   core::Time next = core::never;
   if (state_ == State::waiting) next = retry_at_;
   if (streaming()) {
-    if (stream_open_ && stream_due_ != core::never) next = std::min(next, core::after(stream_due_, overdue_after));
+    if (stream_open_ && stream_due_ != core::never)
+      next = std::min(next, core::after(stream_due_, overdue_after));
     if (list_call_ == 0) next = std::min(next, list_at_);
     if (ping_call_ == 0 && calls_ > 0) next = std::min(next, core::after(calls_since_, slow_after));
   }

@@ -1,21 +1,26 @@
 #pragma once
 
-// The conversation with one Engine, without sockets: what to ask next, and what an answer or its absence means.
+// The conversation with one Engine, without sockets: what to ask next, and what an answer or its
+// absence means.
 //
 //   waiting --timer--> asking_version --ok--> opening_stream --headers--> listing --list--> up
 //      ^                     |                      |                        |              |
 //      |                     v                      v                        v              v
 //      +------ failure: EngineLost, back-off 100 ms doubling to 5 s with jitter ------------+
 //
-// Subscribe first, then list: EngineConnected is published when the stream's headers are there, the list that follows is
-// marked `after_gap`. Streams are bounded by `until`; in state up
-//   - a close in time is a renewal: the next stream starts where the last one ended, duplicates are dropped;
-//   - an early or unclean close, or none 5 s after it was due (a half-open connection), and a failed list lead back to
-//     asking_version at once, without EngineLost: proxies cut streams, daemons restart. If anything fails on that way, or
-//     the stream that broke had lived less than 5 s, the Engine is lost. Success means another list after a gap;
-//   - a call that failed, or answers that are 3 s late, lead to a ping; a ping that fails means the Engine is lost.
-// Answers carry the number of their question; one that is not awaited any more is ignored. Every question is answered: the
-// transport has a deadline for each.
+// Subscribe first, then list: EngineConnected is published when the stream's headers are there, the
+// list that follows is marked `after_gap`. Streams are bounded by `until`; in state up
+//   - a close in time is a renewal: the next stream starts where the last one ended, duplicates are
+//   dropped;
+//   - an early or unclean close, or none 5 s after it was due (a half-open connection), and a
+//   failed list lead back to
+//     asking_version at once, without EngineLost: proxies cut streams, daemons restart. If anything
+//     fails on that way, or the stream that broke had lived less than 5 s, the Engine is lost.
+//     Success means another list after a gap;
+//   - a call that failed, or answers that are 3 s late, lead to a ping; a ping that fails means the
+//   Engine is lost.
+// Answers carry the number of their question; one that is not awaited any more is ignored. Every
+// question is answered: the transport has a deadline for each.
 
 #include <cstdint>
 #include <expected>
@@ -65,12 +70,13 @@ struct Publish {
 /// The Engine is lost: queued calls are to be answered as failed.
 struct DropCalls {};
 
-using SessionCommand = std::variant<AskVersion, OpenStream, CloseStream, AskList, AskPing, Publish, DropCalls>;
+using SessionCommand =
+    std::variant<AskVersion, OpenStream, CloseStream, AskList, AskPing, Publish, DropCalls>;
 using SessionCommands = std::vector<SessionCommand>;
 
 /// Both of our clocks at one moment.
 struct Moment {
-  core::Time now;           // monotonic
+  core::Time now;            // monotonic
   std::int64_t wall_ns = 0;  // ns since 1970, ours
 };
 
@@ -82,9 +88,9 @@ struct VersionAnswer {
 struct SessionCounts {
   std::uint64_t reconnects = 0;  // streams that ended other than in time
   std::uint64_t renewals = 0;
-  std::uint64_t events = 0;      // hints passed on
+  std::uint64_t events = 0;  // hints passed on
   std::uint64_t duplicates = 0;
-  std::uint64_t malformed = 0;   // lines that were no event, or too long
+  std::uint64_t malformed = 0;  // lines that were no event, or too long
   std::uint64_t pings = 0;
 };
 
@@ -97,15 +103,19 @@ class EngineSession {
   void start(Moment at, SessionCommands& out);
   void stop(SessionCommands& out);
 
-  void on_version(CallNumber call, std::expected<VersionAnswer, Error> answer, Moment at, SessionCommands& out);
+  void on_version(CallNumber call, std::expected<VersionAnswer, Error> answer, Moment at,
+                  SessionCommands& out);
   void on_stream_opened(CallNumber call, Moment at, SessionCommands& out);
   void on_stream_bytes(CallNumber call, std::string_view bytes, Moment at, SessionCommands& out);
   /// Before or after it opened; nullopt: the Engine ended it properly.
-  void on_stream_closed(CallNumber call, std::optional<Error> error, Moment at, SessionCommands& out);
-  void on_list(CallNumber call, std::expected<std::vector<core::ListedContainer>, Error> answer, Moment at, SessionCommands& out);
+  void on_stream_closed(CallNumber call, std::optional<Error> error, Moment at,
+                        SessionCommands& out);
+  void on_list(CallNumber call, std::expected<std::vector<core::ListedContainer>, Error> answer,
+               Moment at, SessionCommands& out);
   void on_ping(CallNumber call, std::expected<void, Error> answer, Moment at, SessionCommands& out);
 
-  /// Quick calls (inspects and lists) the transport has under way, for noticing an Engine that stopped answering.
+  /// Quick calls (inspects and lists) the transport has under way, for noticing an Engine that
+  /// stopped answering.
   void on_call_started(Moment at);
   /// `failed`: no proper answer; any HTTP status is one.
   void on_call_finished(bool failed, Moment at, SessionCommands& out);
@@ -113,7 +123,8 @@ class EngineSession {
   /// The core, a full queue or new settings want a list. Lists that are wanted at once become one.
   void relist(bool after_gap, Moment at, SessionCommands& out);
 
-  /// Another filter for lists and events takes a new stream; everything is inspected again in any case.
+  /// Another filter for lists and events takes a new stream; everything is inspected again in any
+  /// case.
   void reconfigure(bool watch_all, Moment at, SessionCommands& out);
 
   void on_timer(Moment at, SessionCommands& out);
@@ -164,16 +175,16 @@ class EngineSession {
   LineSplitter lines_;
   EventFilter filter_;
   core::Time retry_at_ = core::never;
-  core::Time first_opened_{};              // of the chain of renewed streams
-  core::Time stream_due_ = core::never;    // when the Engine should end the stream
-  core::Time stream_ended_{};              // when the last one ended in time
-  core::Time list_at_ = core::never;       // the next list
-  core::Time last_list_{};                 // when one was last asked for
-  bool list_gap_ = false;                  // the list under way is after a gap
-  bool next_gap_ = false;                  // the next one will be
-  bool list_again_ = false;                // wanted while one was under way
+  core::Time first_opened_{};            // of the chain of renewed streams
+  core::Time stream_due_ = core::never;  // when the Engine should end the stream
+  core::Time stream_ended_{};            // when the last one ended in time
+  core::Time list_at_ = core::never;     // the next list
+  core::Time last_list_{};               // when one was last asked for
+  bool list_gap_ = false;                // the list under way is after a gap
+  bool next_gap_ = false;                // the next one will be
+  bool list_again_ = false;              // wanted while one was under way
   unsigned calls_ = 0;
-  core::Time calls_since_{};               // start of the first, or the last sign of life
+  core::Time calls_since_{};  // start of the first, or the last sign of life
 };
 
 }  // namespace sentinel::protocol

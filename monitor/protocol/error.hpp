@@ -4,7 +4,8 @@
 
 namespace sentinel::protocol {
 
-/// An expected failure. `message` is one escaped, bounded line for people, without a final full stop.
+/// An expected failure. `message` is one escaped, bounded line for people, without a final full
+/// stop.
 struct Error {
   std::string message;
   bool operator==(const Error&) const = default;

@@ -16,7 +16,8 @@ constexpr unsigned byte_at(std::string_view text, std::size_t i) {
   return static_cast<unsigned char>(text[i]);
 }
 
-/// The code point at `i`, or the length of the maximal ill-formed subpart there. Table 3-7 of the Unicode standard.
+/// The code point at `i`, or the length of the maximal ill-formed subpart there. Table 3-7 of the
+/// Unicode standard.
 CodePoint decode(std::string_view text, std::size_t i) {
   const unsigned lead = byte_at(text, i);
   if (lead < 0x80) return {lead, 1, true};
@@ -58,8 +59,9 @@ constexpr bool is_space(std::uint32_t c) {
 /// Characters that change how others are shown, or that cannot be seen.
 constexpr bool is_hidden(std::uint32_t c) {
   return c < 0x20 || (c >= 0x7F && c <= 0x9F) || c == 0xAD || c == 0x061C || c == 0x180E ||
-         (c >= 0x200B && c <= 0x200F) || (c >= 0x202A && c <= 0x202E) || (c >= 0x2060 && c <= 0x206F) || c == 0xFEFF ||
-         (c >= 0xFFF9 && c <= 0xFFFB) || (c >= 0xE0000 && c <= 0xE007F);
+         (c >= 0x200B && c <= 0x200F) || (c >= 0x202A && c <= 0x202E) ||
+         (c >= 0x2060 && c <= 0x206F) || c == 0xFEFF || (c >= 0xFFF9 && c <= 0xFFFB) ||
+         (c >= 0xE0000 && c <= 0xE007F);
 }
 
 void append_visible(std::string& out, std::uint32_t c) {

@@ -17,7 +17,8 @@ std::string_view trim(std::string_view text) {
 }
 
 bool same_word(std::string_view a, std::string_view lower) {
-  return std::ranges::equal(a, lower, [](char x, char y) { return (x >= 'A' && x <= 'Z' ? x - 'A' + 'a' : x) == y; });
+  return std::ranges::equal(
+      a, lower, [](char x, char y) { return (x >= 'A' && x <= 'Z' ? x - 'A' + 'a' : x) == y; });
 }
 
 /// Whether a comma-separated list holds the word.
@@ -42,22 +43,22 @@ bool is_token(std::string_view text) {
 std::expected<std::string_view, Error> HttpResponseReader::take(std::string_view& input) {
   while (!input.empty()) {
     switch (state_) {
-      case State::done:
-        return std::string_view{};
+      case State::done: return std::string_view{};
       case State::sized_body:
       case State::chunk_data: {
-        const std::string_view piece = input.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(left_, input.size())));
+        const std::string_view piece =
+            input.substr(0, static_cast<std::size_t>(std::min<std::uint64_t>(left_, input.size())));
         input.remove_prefix(piece.size());
         left_ -= piece.size();
         if (left_ == 0) state_ = state_ == State::sized_body ? State::done : State::chunk_end;
         return piece;
       }
       case State::body_to_end: {
-        if (auto counted = count_body(input.size()); !counted) return std::unexpected(counted.error());
+        if (auto counted = count_body(input.size()); !counted)
+          return std::unexpected(counted.error());
         return std::exchange(input, {});
       }
-      default:
-        break;
+      default: break;
     }
     // Everything else comes in lines.
     const auto end = input.find('\n');
@@ -74,7 +75,8 @@ std::expected<std::string_view, Error> HttpResponseReader::take(std::string_view
     if (end == std::string_view::npos) break;
     std::string_view line = line_;
     if (line.ends_with('\r')) line.remove_suffix(1);
-    if (line.find('\r') != std::string_view::npos || line.find('\0') != std::string_view::npos) return bad("a bare CR or NUL");
+    if (line.find('\r') != std::string_view::npos || line.find('\0') != std::string_view::npos)
+      return bad("a bare CR or NUL");
     auto handled = on_line(line);
     line_.clear();
     if (!handled) return std::unexpected(std::move(handled.error()));
@@ -84,12 +86,9 @@ std::expected<std::string_view, Error> HttpResponseReader::take(std::string_view
 
 std::expected<void, Error> HttpResponseReader::on_line(std::string_view line) {
   switch (state_) {
-    case State::status_line:
-      return on_status_line(line);
-    case State::fields:
-      return line.empty() ? on_head_end() : on_field(line);
-    case State::chunk_size:
-      return on_chunk_size(line);
+    case State::status_line: return on_status_line(line);
+    case State::fields: return line.empty() ? on_head_end() : on_field(line);
+    case State::chunk_size: return on_chunk_size(line);
     case State::chunk_end:
       if (!line.empty()) return bad("no end of chunk where one was due");
       state_ = State::chunk_size;
@@ -97,8 +96,7 @@ std::expected<void, Error> HttpResponseReader::on_line(std::string_view line) {
     case State::trailer:
       if (line.empty()) state_ = State::done;
       return {};
-    default:
-      return bad("a line where none was due");
+    default: return bad("a line where none was due");
   }
 }
 
@@ -119,11 +117,13 @@ std::expected<void, Error> HttpResponseReader::on_status_line(std::string_view l
 
 std::expected<void, Error> HttpResponseReader::on_field(std::string_view line) {
   const auto colon = line.find(':');
-  if (colon == std::string_view::npos || !is_token(line.substr(0, colon))) return bad("a header field without a name");
+  if (colon == std::string_view::npos || !is_token(line.substr(0, colon)))
+    return bad("a header field without a name");
   const std::string_view name = line.substr(0, colon);
   const std::string_view value = trim(line.substr(colon + 1));
   if (same_word(name, "content-length")) {
-    if (value.empty() || value.size() > 18 || !std::ranges::all_of(value, [](char c) { return c >= '0' && c <= '9'; })) {
+    if (value.empty() || value.size() > 18 ||
+        !std::ranges::all_of(value, [](char c) { return c >= '0' && c <= '9'; })) {
       return bad("Content-Length is no number");
     }
     std::uint64_t length = 0;
@@ -132,7 +132,8 @@ std::expected<void, Error> HttpResponseReader::on_field(std::string_view line) {
     sized_ = true;
     length_ = length;
   } else if (same_word(name, "transfer-encoding")) {
-    if (chunked_ || http_1_0_ || !same_word(value, "chunked")) return bad("an unknown Transfer-Encoding");
+    if (chunked_ || http_1_0_ || !same_word(value, "chunked"))
+      return bad("an unknown Transfer-Encoding");
     chunked_ = true;
   } else if (same_word(name, "connection")) {
     if (lists(value, "close")) keep_alive_ = false;
@@ -147,7 +148,8 @@ std::expected<void, Error> HttpResponseReader::on_head_end() {
   if (chunked_ && sized_) return bad("both Content-Length and Transfer-Encoding");
   if (status_ == 101) return bad("a protocol switch nobody asked for");
   if (status_ < 200) {
-    // Interim answers are allowed but useless; a peer that sends them without end is cut off by the head's budget too.
+    // Interim answers are allowed but useless; a peer that sends them without end is cut off by the
+    // head's budget too.
     if (++interim_ > 4 || chunked_ || sized_) return bad("too many interim answers");
     state_ = State::status_line;
     return {};
@@ -200,7 +202,8 @@ std::expected<void, Error> HttpResponseReader::on_chunk_size(std::string_view li
 
 std::expected<void, Error> HttpResponseReader::count_body(std::uint64_t bytes) {
   if (bytes > limits_.max_body - body_bytes_) {
-    return std::unexpected(Error{"an answer of more than " + std::to_string(limits_.max_body) + " bytes"});
+    return std::unexpected(
+        Error{"an answer of more than " + std::to_string(limits_.max_body) + " bytes"});
   }
   if (limits_.max_body != UINT64_MAX) body_bytes_ += bytes;  // an endless stream has no sum
   return {};

@@ -1,8 +1,9 @@
 #pragma once
 
-// HTTP/1.1 as a client of the Engine needs it: one request at a time, answers read piece by piece within a byte budget.
-// Strict where laxness has hurt others: exactly one framing, no folded lines, no chunked HTTP/1.0, chunk extensions and
-// trailers only within the budget (RFC 9112, sections 5 to 7).
+// HTTP/1.1 as a client of the Engine needs it: one request at a time, answers read piece by piece
+// within a byte budget. Strict where laxness has hurt others: exactly one framing, no folded lines,
+// no chunked HTTP/1.0, chunk extensions and trailers only within the budget (RFC 9112, sections 5
+// to 7).
 
 #include <cstddef>
 #include <cstdint>
@@ -20,13 +21,15 @@ struct HttpLimits {
   std::uint64_t max_body = UINT64_MAX;            // decoded bytes
 };
 
-/// Reads one answer. Feed it with take() until done(); what is left in the input then does not belong to this answer.
+/// Reads one answer. Feed it with take() until done(); what is left in the input then does not
+/// belong to this answer.
 class HttpResponseReader {
  public:
   explicit HttpResponseReader(HttpLimits limits = {}) : limits_(limits) {}
 
-  /// Consumes from the front of `input`; returns the next piece of the body, a view into `input`, possibly empty. Call
-  /// again while input is left and the answer is not done. After an error the connection is of no use.
+  /// Consumes from the front of `input`; returns the next piece of the body, a view into `input`,
+  /// possibly empty. Call again while input is left and the answer is not done. After an error the
+  /// connection is of no use.
   std::expected<std::string_view, Error> take(std::string_view& input);
 
   /// The peer closed its side: true when that completes the answer.
@@ -41,7 +44,17 @@ class HttpResponseReader {
   bool keep_alive() const { return keep_alive_ && done(); }
 
  private:
-  enum class State : std::uint8_t { status_line, fields, sized_body, body_to_end, chunk_size, chunk_data, chunk_end, trailer, done };
+  enum class State : std::uint8_t {
+    status_line,
+    fields,
+    sized_body,
+    body_to_end,
+    chunk_size,
+    chunk_data,
+    chunk_end,
+    trailer,
+    done
+  };
 
   std::expected<void, Error> on_line(std::string_view line);
   std::expected<void, Error> on_status_line(std::string_view line);

@@ -16,21 +16,31 @@ class Limiter {
 
   bool null() { return count() && visit(visitor_.on_null()); }
   bool boolean(bool value) { return count() && visit(visitor_.on_bool(value)); }
-  bool number_integer(Json::number_integer_t value) { return count() && visit(visitor_.on_integer(value)); }
+  bool number_integer(Json::number_integer_t value) {
+    return count() && visit(visitor_.on_integer(value));
+  }
   bool number_unsigned(Json::number_unsigned_t value) {
     if (!count()) return false;
-    if (value <= static_cast<std::uint64_t>(INT64_MAX)) return visit(visitor_.on_integer(static_cast<std::int64_t>(value)));
+    if (value <= static_cast<std::uint64_t>(INT64_MAX))
+      return visit(visitor_.on_integer(static_cast<std::int64_t>(value)));
     return visit(visitor_.on_unsigned(value));
   }
-  bool number_float(Json::number_float_t value, const std::string& /*text*/) { return count() && visit(visitor_.on_double(value)); }
+  bool number_float(Json::number_float_t value, const std::string& /*text*/) {
+    return count() && visit(visitor_.on_double(value));
+  }
   bool string(std::string& value) { return count() && visit(visitor_.on_string(value)); }
   bool binary(Json::binary_t& /*value*/) { return fail("binary value"); }
   bool key(std::string& value) { return visit(visitor_.on_key(value)); }
-  bool start_object(std::size_t /*size*/) { return count() && enter() && visit(visitor_.begin_object()); }
+  bool start_object(std::size_t /*size*/) {
+    return count() && enter() && visit(visitor_.begin_object());
+  }
   bool end_object() { return leave() && visit(visitor_.end_object()); }
-  bool start_array(std::size_t /*size*/) { return count() && enter() && visit(visitor_.begin_array()); }
+  bool start_array(std::size_t /*size*/) {
+    return count() && enter() && visit(visitor_.begin_array());
+  }
   bool end_array() { return leave() && visit(visitor_.end_array()); }
-  bool parse_error(std::size_t position, const std::string& /*token*/, const Json::exception& /*error*/) {
+  bool parse_error(std::size_t position, const std::string& /*token*/,
+                   const Json::exception& /*error*/) {
     return fail("malformed JSON at byte " + std::to_string(position));
   }
 
@@ -42,8 +52,14 @@ class Limiter {
     return false;
   }
   bool visit(bool accepted) { return accepted || fail("JSON of an unexpected structure"); }
-  bool count() { return ++values_ <= limits_.max_values || fail("JSON with more than " + std::to_string(limits_.max_values) + " values"); }
-  bool enter() { return ++depth_ <= limits_.max_depth || fail("JSON nested deeper than " + std::to_string(limits_.max_depth)); }
+  bool count() {
+    return ++values_ <= limits_.max_values ||
+           fail("JSON with more than " + std::to_string(limits_.max_values) + " values");
+  }
+  bool enter() {
+    return ++depth_ <= limits_.max_depth ||
+           fail("JSON nested deeper than " + std::to_string(limits_.max_depth));
+  }
   bool leave() {
     --depth_;
     return true;
@@ -64,7 +80,8 @@ const Object empty_object;
 
 std::expected<void, Error> scan(std::string_view text, Visitor& visitor, const Limits& limits) {
   if (text.size() > limits.max_bytes) {
-    return std::unexpected(Error{"JSON of more than " + std::to_string(limits.max_bytes) + " bytes"});
+    return std::unexpected(
+        Error{"JSON of more than " + std::to_string(limits.max_bytes) + " bytes"});
   }
   Limiter limiter(visitor, limits);
   if (nlohmann::json::sax_parse(text.begin(), text.end(), &limiter)) return {};
@@ -131,14 +148,18 @@ class Builder final : public Visitor {
   bool on_integer(std::int64_t value) override { return put(Value(value)); }
   bool on_unsigned(std::uint64_t value) override { return put(Value(value)); }
   bool on_double(double value) override { return put(Value(value)); }
-  bool on_string(std::string& value) override { return skipping() ? put(Value()) : put(Value(std::move(value))); }
+  bool on_string(std::string& value) override {
+    return skipping() ? put(Value()) : put(Value(std::move(value)));
+  }
   bool on_key(std::string& key) override {
     if (skip_depth_ > 0) return true;
-    skip_next_ = stack_.size() == 1 && !keep_.empty() && std::ranges::find(keep_, key) == keep_.end();
+    skip_next_ =
+        stack_.size() == 1 && !keep_.empty() && std::ranges::find(keep_, key) == keep_.end();
     const Object& object = std::get<Object>(stack_.back()->data_);
-    // Quadratic only up to a bound: an object with more members than this is not searched for duplicates, and reading
-    // takes the first of them all the same.
-    if (object.size() < 512 && std::ranges::find(object, key, &Member::first) != object.end()) skip_next_ = true;
+    // Quadratic only up to a bound: an object with more members than this is not searched for
+    // duplicates, and reading takes the first of them all the same.
+    if (object.size() < 512 && std::ranges::find(object, key, &Member::first) != object.end())
+      skip_next_ = true;
     if (!skip_next_) key_ = std::move(key);
     return true;
   }
@@ -156,7 +177,8 @@ class Builder final : public Visitor {
       return &root_;
     }
     Value& parent = *stack_.back();
-    if (auto* array = std::get_if<Array>(&parent.data_)) return &array->emplace_back(std::move(value));
+    if (auto* array = std::get_if<Array>(&parent.data_))
+      return &array->emplace_back(std::move(value));
     return &std::get<Object>(parent.data_).emplace_back(std::move(key_), std::move(value)).second;
   }
   bool put(Value value) {
@@ -189,13 +211,15 @@ class Builder final : public Visitor {
 
   Value& root_;
   const std::vector<std::string_view>& keep_;
-  std::vector<Value*> stack_;  // a parent does not grow while a child of it is open, so these stay valid
+  std::vector<Value*>
+      stack_;  // a parent does not grow while a child of it is open, so these stay valid
   std::string key_;
   std::size_t skip_depth_ = 0;
   bool skip_next_ = false;
 };
 
-std::expected<Value, Error> parse(std::string_view text, const Limits& limits, std::vector<std::string_view> keep) {
+std::expected<Value, Error> parse(std::string_view text, const Limits& limits,
+                                  std::vector<std::string_view> keep) {
   Value root;
   Builder builder(root, keep);
   auto done = scan(text, builder, limits);

@@ -1,10 +1,12 @@
 #pragma once
 
-// JSON from outside, without exceptions and within limits; and the little writing that needs no library.
+// JSON from outside, without exceptions and within limits; and the little writing that needs no
+// library.
 //
-// Two ways to read: scan() reports each value to a visitor and keeps nothing (lists of hundreds of containers), parse()
-// builds a small tree (one inspect, one event, one probe's answer). Both refuse nesting beyond `max_depth` and more than
-// `max_values` values, and take a number that fits neither int64 nor uint64 nor double as malformed. Text must be UTF-8.
+// Two ways to read: scan() reports each value to a visitor and keeps nothing (lists of hundreds of
+// containers), parse() builds a small tree (one inspect, one event, one probe's answer). Both
+// refuse nesting beyond `max_depth` and more than `max_values` values, and take a number that fits
+// neither int64 nor uint64 nor double as malformed. Text must be UTF-8.
 
 #include <concepts>
 #include <cstddef>
@@ -28,7 +30,8 @@ struct Limits {
   std::size_t max_values = 200'000;
 };
 
-/// Told of each value in order of the text. Returning false ends the scan as "unexpected structure".
+/// Told of each value in order of the text. Returning false ends the scan as "unexpected
+/// structure".
 class Visitor {
  public:
   Visitor() = default;
@@ -56,7 +59,8 @@ std::expected<void, Error> scan(std::string_view text, Visitor& visitor, const L
 class Value;
 using Array = std::vector<Value>;
 using Member = std::pair<std::string, Value>;
-using Object = std::vector<Member>;  // in order of the text; of equal keys the first counts, the others are dropped
+using Object = std::vector<Member>;  // in order of the text; of equal keys the first counts, the
+                                     // others are dropped
 
 /// Reading never fails: a missing key or another type gives null, an empty value or nullopt.
 class Value {
@@ -79,16 +83,20 @@ class Value {
   std::string_view text() const;
   std::optional<bool> boolean() const;
   /// An integer, or a double without fraction up to 2^53, inside [min, max].
-  std::optional<std::int64_t> integer(std::int64_t min = INT64_MIN, std::int64_t max = INT64_MAX) const;
+  std::optional<std::int64_t> integer(std::int64_t min = INT64_MIN,
+                                      std::int64_t max = INT64_MAX) const;
   std::optional<double> number() const;
 
  private:
   friend class Builder;
-  std::variant<std::monostate, bool, std::int64_t, std::uint64_t, double, std::string, Array, Object> data_;
+  std::variant<std::monostate, bool, std::int64_t, std::uint64_t, double, std::string, Array,
+               Object>
+      data_;
 };
 
 /// With `keep`, members of the outermost object that it does not name are checked but not kept.
-std::expected<Value, Error> parse(std::string_view text, const Limits& limits = {}, std::vector<std::string_view> keep = {});
+std::expected<Value, Error> parse(std::string_view text, const Limits& limits = {},
+                                  std::vector<std::string_view> keep = {});
 
 /// A JSON string with its quotes; ill-formed UTF-8 becomes U+FFFD.
 std::string quote(std::string_view text);

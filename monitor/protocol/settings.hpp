@@ -1,10 +1,11 @@
 #pragma once
 
-// The language of service settings: each value's grammar, and the labels that carry them. The configuration file's reader
-// uses the same value parsers, so that a value means the same wherever it is written.
+// The language of service settings: each value's grammar, and the labels that carry them. The
+// configuration file's reader uses the same value parsers, so that a value means the same wherever
+// it is written.
 //
-// A parser's Error says what was expected ("expected a duration such as 90s or 1m30s"), never what was given: the caller
-// knows where the value stood and quotes it escaped and bounded.
+// A parser's Error says what was expected ("expected a duration such as 90s or 1m30s"), never what
+// was given: the caller knows where the value stood and quotes it escaped and bounded.
 
 #include <cstdint>
 #include <expected>
@@ -27,7 +28,8 @@ using namespace std::chrono_literals;
 template <class T>
 using Parsed = std::expected<T, Error>;
 
-// --- values -----------------------------------------------------------------------------------------------------------
+// --- values
+// -----------------------------------------------------------------------------------------------------------
 
 struct DurationRange {
   Duration min{};
@@ -35,8 +37,8 @@ struct DurationRange {
   bool operator==(const DurationRange&) const = default;
 };
 
-/// One or more of `<number><unit>` with units d, h, m, s, ms, each at most once and in that order; a decimal fraction is
-/// allowed in the last. `0` needs no unit. No sign, no spaces.
+/// One or more of `<number><unit>` with units d, h, m, s, ms, each at most once and in that order;
+/// a decimal fraction is allowed in the last. `0` needs no unit. No sign, no spaces.
 Parsed<Duration> parse_duration(std::string_view text, DurationRange range = {});
 
 /// The shortest form that parse_duration reads back, to the millisecond: `1m30s`, `500ms`, `0s`.
@@ -76,15 +78,18 @@ Parsed<std::string> parse_probe_name(std::string_view text);
 /// 1 to 128 visible characters without `/`.
 Parsed<std::string> parse_service_name(std::string_view text);
 
-/// Sets kind, url, host, port and target; the rest stays as in a default ProbeSpec. `http://[HOST][:PORT][/PATH][?QUERY]`; no
-/// user, no fragment; path and query are printable ASCII. Link-local and cloud metadata hosts are refused.
+/// Sets kind, url, host, port and target; the rest stays as in a default ProbeSpec.
+/// `http://[HOST][:PORT][/PATH][?QUERY]`; no user, no fragment; path and query are printable ASCII.
+/// Link-local and cloud metadata hosts are refused.
 Parsed<core::ProbeSpec> parse_probe_url(std::string_view text);
 
-/// Addresses that hand out credentials to whoever asks (169.254.0.0/16, fe80::/10, the clouds' metadata services), and IPv4
-/// addresses in any but the dotted decimal form. Names are judged by name only: who resolves them judges the address again.
+/// Addresses that hand out credentials to whoever asks (169.254.0.0/16, fe80::/10, the clouds'
+/// metadata services), and IPv4 addresses in any but the dotted decimal form. Names are judged by
+/// name only: who resolves them judges the address again.
 bool forbidden_host(std::string_view host);
 
-// --- labels -----------------------------------------------------------------------------------------------------------
+// --- labels
+// -----------------------------------------------------------------------------------------------------------
 
 /// What no label may exceed; a label outside is warned about and its default used.
 struct SettingsLimits {
@@ -107,14 +112,19 @@ struct SettingsLimits {
 /// What the file says about services.
 struct LabelDefaults {
   core::ServiceSettings defaults;
-  /// By `project/service` or `service`, complete: defaults and the file's overrides. The longer form wins.
+  /// By `project/service` or `service`, complete: defaults and the file's overrides. The longer
+  /// form wins.
   std::map<std::string, core::ServiceSettings, std::less<>> services;
   SettingsLimits limits;
   /// Containers without `sentinel.enable` are watched as well.
   bool watch_all = false;
 
+  /// Whether containers without our label can be watched, so that the Engine must not filter by it.
+  bool without_label() const;
+
   /// The settings a service's labels start from.
-  const core::ServiceSettings& for_service(std::string_view project, std::string_view service) const;
+  const core::ServiceSettings& for_service(std::string_view project,
+                                           std::string_view service) const;
 };
 
 using Label = std::pair<std::string, std::string>;
@@ -129,10 +139,11 @@ struct AppliedLabels {
 inline constexpr std::size_t max_sentinel_labels = 256;  // more are not read
 inline constexpr std::size_t max_label_warnings = 20;
 
-/// `start` with the labels applied. Never fails: a label that is unknown, bad or outside the limits is warned about and
-/// its default stays. When the container is not enabled, only `sentinel.enable` is looked at. `sentinel.name` is checked here and read by service_name().
-AppliedLabels apply_labels(const Labels& labels, const core::ServiceSettings& start, const SettingsLimits& limits,
-                           std::string_view container_name);
+/// `start` with the labels applied. Never fails: a label that is unknown, bad or outside the limits
+/// is warned about and its default stays. When the container is not enabled, only `sentinel.enable`
+/// is looked at. `sentinel.name` is checked here and read by service_name().
+AppliedLabels apply_labels(const Labels& labels, const core::ServiceSettings& start,
+                           const SettingsLimits& limits, std::string_view container_name);
 
 /// The value of `sentinel.name` when there is a good one.
 std::optional<std::string> service_name(const Labels& labels);

@@ -13,10 +13,19 @@ constexpr std::string_view prefix = "sentinel.";
 constexpr std::string_view probe_prefix = "probe.";
 constexpr std::size_t shown_value_bytes = 80;
 
-constexpr std::array<std::string_view, 11> service_keys{
-    "enable",          "name",           "heal",           "heal.on",    "heal.stop-timeout", "heal.start-grace", "heal.delay",
-    "heal.verify-timeout", "heal.budget", "heal.trial", "heal.backoff"};
-constexpr std::array<std::string_view, 3> later_keys{"depends-on", "failover.pool", "failover.port"};
+constexpr std::array<std::string_view, 11> service_keys{"enable",
+                                                        "name",
+                                                        "heal",
+                                                        "heal.on",
+                                                        "heal.stop-timeout",
+                                                        "heal.start-grace",
+                                                        "heal.delay",
+                                                        "heal.verify-timeout",
+                                                        "heal.budget",
+                                                        "heal.trial",
+                                                        "heal.backoff"};
+constexpr std::array<std::string_view, 3> later_keys{"depends-on", "failover.pool",
+                                                     "failover.port"};
 constexpr std::array<std::string_view, 4> probe_options{"interval", "timeout", "fall", "rise"};
 
 /// Levenshtein distance, given up above `most`.
@@ -59,14 +68,17 @@ class Warnings {
       ++more_;
       return;
     }
-    lines_.push_back("container " + container_ + ": label " + one_line(label, 128) + "=" + one_line(value, shown_value_bytes) +
-                     ": " + std::string(problem));
+    lines_.push_back("container " + container_ + ": label " + one_line(label, 128) + "=" +
+                     one_line(value, shown_value_bytes) + ": " + std::string(problem));
   }
-  void bad(std::string_view label, std::string_view value, const Error& error, std::string_view used) {
+  void bad(std::string_view label, std::string_view value, const Error& error,
+           std::string_view used) {
     add(label, value, error.message + "; " + std::string(used) + " is used");
   }
   std::vector<std::string> take() {
-    if (more_ > 0) lines_.push_back("container " + container_ + ": " + std::to_string(more_) + " more labels have problems");
+    if (more_ > 0)
+      lines_.push_back("container " + container_ + ": " + std::to_string(more_) +
+                       " more labels have problems");
     return std::move(lines_);
   }
 
@@ -98,35 +110,46 @@ struct Applier {
     auto& s = settings;
     const std::string& text = label.second;
     if (key == "enable") {
-      value(label, parse_bool(text), s.enabled ? "true" : "false", [&s](bool on) { s.enabled = on; });
+      value(label, parse_bool(text), s.enabled ? "true" : "false",
+            [&s](bool on) { s.enabled = on; });
     } else if (key == "name") {
-      value(label, parse_service_name(text), "the Compose service or container name", [](const std::string&) {});
+      value(label, parse_service_name(text), "the Compose service or container name",
+            [](const std::string&) {});
     } else if (key == "heal") {
-      value(label, parse_ladder(text), format_ladder(s.ladder), [&s](const auto& v) { s.ladder = v; });
+      value(label, parse_ladder(text), format_ladder(s.ladder),
+            [&s](const auto& v) { s.ladder = v; });
     } else if (key == "heal.on") {
-      value(label, parse_failure_set(text), format_failure_set(s.heal_on), [&s](const auto& v) { s.heal_on = v; });
+      value(label, parse_failure_set(text), format_failure_set(s.heal_on),
+            [&s](const auto& v) { s.heal_on = v; });
     } else if (key == "heal.stop-timeout") {
-      value(label, parse_duration(text, {{}, limits.max_stop_timeout}), or_own(s.stop_timeout, "the container's own"),
+      value(label, parse_duration(text, {{}, limits.max_stop_timeout}),
+            or_own(s.stop_timeout, "the container's own"),
             [&s](Duration v) { s.stop_timeout = v; });
     } else if (key == "heal.start-grace") {
-      value(label, parse_duration(text, {{}, limits.max_start_grace}), or_own(s.start_grace, "the container's start period"),
+      value(label, parse_duration(text, {{}, limits.max_start_grace}),
+            or_own(s.start_grace, "the container's start period"),
             [&s](Duration v) { s.start_grace = v; });
     } else if (key == "heal.delay") {
-      value(label, parse_duration(text, {{}, limits.max_delay}), format_duration(s.delay), [&s](Duration v) { s.delay = v; });
+      value(label, parse_duration(text, {{}, limits.max_delay}), format_duration(s.delay),
+            [&s](Duration v) { s.delay = v; });
     } else if (key == "heal.verify-timeout") {
-      value(label, parse_duration(text, limits.verify_timeout), or_own(s.verify_timeout, "the time computed from the health check"),
+      value(label, parse_duration(text, limits.verify_timeout),
+            or_own(s.verify_timeout, "the time computed from the health check"),
             [&s](Duration v) { s.verify_timeout = v; });
     } else if (key == "heal.budget") {
-      value(label, parse_budget(text, limits.budget), format_budget(s.budget), [&s](const auto& v) { s.budget = v; });
+      value(label, parse_budget(text, limits.budget), format_budget(s.budget),
+            [&s](const auto& v) { s.budget = v; });
     } else if (key == "heal.trial") {
       auto parsed = parse_duration(text, {{}, limits.trial.max});
       if (!parsed || (*parsed != Duration{} && *parsed < limits.trial.min)) {
         parsed = std::unexpected(Error{"expected 0 for never, or a duration such as 1h between " +
-                                       format_duration(limits.trial.min) + " and " + format_duration(limits.trial.max)});
+                                       format_duration(limits.trial.min) + " and " +
+                                       format_duration(limits.trial.max)});
       }
       value(label, parsed, format_duration(s.trial), [&s](Duration v) { s.trial = v; });
     } else if (key == "heal.backoff") {
-      value(label, parse_backoff(text, limits.backoff), format_backoff(s.backoff), [&s](const auto& v) { s.backoff = v; });
+      value(label, parse_backoff(text, limits.backoff), format_backoff(s.backoff),
+            [&s](const auto& v) { s.backoff = v; });
     } else if (std::ranges::find(later_keys, key) != later_keys.end()) {
       warnings.add(label.first, label.second, "this label is not supported yet; it is ignored");
     } else {
@@ -137,7 +160,8 @@ struct Applier {
   void unknown(const Label& label, std::string_view suggestion, std::string_view before) {
     std::string text = "no such label; it is ignored";
     if (!suggestion.empty()) {
-      text += "; did you mean " + std::string(prefix) + one_line(before, 80) + std::string(suggestion) + "?";
+      text += "; did you mean " + std::string(prefix) + one_line(before, 80) +
+              std::string(suggestion) + "?";
     }
     warnings.add(label.first, label.second, text);
   }
@@ -151,26 +175,31 @@ struct Applier {
   void probe_url(std::string_view name, const Label& label) {
     const auto good_name = parse_probe_name(name);
     if (!good_name) {
-      warnings.add(label.first, label.second, good_name.error().message + "; the probe is left out");
+      warnings.add(label.first, label.second,
+                   good_name.error().message + "; the probe is left out");
       return;
     }
     core::ProbeSpec* spec = find_probe(name);
-    const std::string kept = spec != nullptr ? "the probe " + one_line(spec->url, shown_value_bytes) : "no probe";
+    const std::string kept =
+        spec != nullptr ? "the probe " + one_line(spec->url, shown_value_bytes) : "no probe";
     auto parsed = parse_probe_url(label.second);
     if (!parsed) {
       warnings.bad(label.first, label.second, parsed.error(), kept);
       return;
     }
-    if (!parsed->host.empty() && !limits.probe_hosts.contains("*") && !limits.probe_hosts.contains(parsed->host)) {
+    if (!parsed->host.empty() && !limits.probe_hosts.contains("*") &&
+        !limits.probe_hosts.contains(parsed->host)) {
       warnings.bad(label.first, label.second,
-                   {"expected a URL without a host, which reaches this container, or a host that limits.probe-hosts allows"},
+                   {"expected a URL without a host, which reaches this container, or a host that "
+                    "limits.probe-hosts allows"},
                    kept);
       return;
     }
     if (spec == nullptr) {
       if (settings.probes.size() >= limits.max_probes) {
         warnings.add(label.first, label.second,
-                     "expected at most " + std::to_string(limits.max_probes) + " probes; this one is left out");
+                     "expected at most " + std::to_string(limits.max_probes) +
+                         " probes; this one is left out");
         return;
       }
       spec = &settings.probes.emplace_back();
@@ -190,35 +219,46 @@ struct Applier {
       return;
     }
     if (std::ranges::find(probe_options, option) == probe_options.end()) {
-      unknown(label, closest(option, probe_options), std::string(probe_prefix) + std::string(name) + ".");
+      unknown(label, closest(option, probe_options),
+              std::string(probe_prefix) + std::string(name) + ".");
       return;
     }
     core::ProbeSpec* spec = find_probe(name);
     if (spec == nullptr) {
       warnings.add(label.first, label.second,
-                   "there is no usable probe in " + std::string(prefix) + "probe." + one_line(name, 64) + "; it is ignored");
+                   "there is no usable probe in " + std::string(prefix) + "probe." +
+                       one_line(name, 64) + "; it is ignored");
       return;
     }
     const std::string& text = label.second;
     if (option == "interval") {
-      value(label, parse_duration(text, limits.interval), format_duration(spec->interval), [spec](Duration v) {
-        spec->interval = v;
-        spec->fast_interval = std::min<Duration>(v, core::ProbeSpec{}.fast_interval);
-      });
+      value(label, parse_duration(text, limits.interval), format_duration(spec->interval),
+            [spec](Duration v) {
+              spec->interval = v;
+              spec->fast_interval = std::min<Duration>(v, core::ProbeSpec{}.fast_interval);
+            });
     } else if (option == "timeout") {
       value(label, parse_duration(text, limits.probe_timeout), format_duration(spec->timeout),
             [spec](Duration v) { spec->timeout = v; });
     } else if (option == "fall") {
-      value(label, parse_count(text, 1, limits.max_fall), std::to_string(spec->fall), [spec](unsigned v) { spec->fall = v; });
+      value(label, parse_count(text, 1, limits.max_fall), std::to_string(spec->fall),
+            [spec](unsigned v) { spec->fall = v; });
     } else {
-      value(label, parse_count(text, 1, limits.max_fall), std::to_string(spec->rise), [spec](unsigned v) { spec->rise = v; });
+      value(label, parse_count(text, 1, limits.max_fall), std::to_string(spec->rise),
+            [spec](unsigned v) { spec->rise = v; });
     }
   }
 };
 
 }  // namespace
 
-const core::ServiceSettings& LabelDefaults::for_service(std::string_view project, std::string_view service) const {
+bool LabelDefaults::without_label() const {
+  return watch_all || defaults.enabled ||
+         std::ranges::any_of(services, [](const auto& entry) { return entry.second.enabled; });
+}
+
+const core::ServiceSettings& LabelDefaults::for_service(std::string_view project,
+                                                        std::string_view service) const {
   if (services.empty()) return defaults;
   if (!project.empty()) {
     const auto longer = services.find(std::string(project) + "/" + std::string(service));
@@ -228,18 +268,22 @@ const core::ServiceSettings& LabelDefaults::for_service(std::string_view project
   return shorter != services.end() ? shorter->second : defaults;
 }
 
-AppliedLabels apply_labels(const Labels& labels, const core::ServiceSettings& start, const SettingsLimits& limits,
-                           std::string_view container_name) {
+AppliedLabels apply_labels(const Labels& labels, const core::ServiceSettings& start,
+                           const SettingsLimits& limits, std::string_view container_name) {
   AppliedLabels applied{.settings = start, .warnings = {}};
-  // Sorted, so that probes get the same index whatever the order of the Engine's map, and a URL comes before its options.
+  // Sorted, so that probes get the same index whatever the order of the Engine's map, and a URL
+  // comes before its options.
   std::vector<const Label*> ours;
   for (const Label& label : labels) {
     if (label.first.starts_with(prefix)) ours.push_back(&label);
   }
-  std::ranges::stable_sort(ours, std::less<>{}, [](const Label* label) -> const std::string& { return label->first; });
+  std::ranges::stable_sort(ours, std::less<>{},
+                           [](const Label* label) -> const std::string& { return label->first; });
   Warnings warnings(container_name);
   Applier applier{applied.settings, limits, warnings};
-  const auto rest_of = [](const Label& label) { return std::string_view(label.first).substr(prefix.size()); };
+  const auto rest_of = [](const Label& label) {
+    return std::string_view(label.first).substr(prefix.size());
+  };
   for (const Label* label : ours) {
     if (rest_of(*label) == "enable") applier.service_label("enable", *label);
   }
@@ -249,8 +293,9 @@ AppliedLabels apply_labels(const Labels& labels, const core::ServiceSettings& st
     return applied;
   }
   if (ours.size() > max_sentinel_labels) {
-    warnings.add("sentinel.*", std::to_string(ours.size()) + " labels",
-                 "expected at most " + std::to_string(max_sentinel_labels) + "; the others are ignored");
+    warnings.add(
+        "sentinel.*", std::to_string(ours.size()) + " labels",
+        "expected at most " + std::to_string(max_sentinel_labels) + "; the others are ignored");
     ours.resize(max_sentinel_labels);
   }
   for (const Label* label : ours) {
@@ -267,7 +312,8 @@ AppliedLabels apply_labels(const Labels& labels, const core::ServiceSettings& st
     if (!key.starts_with(probe_prefix)) continue;
     key.remove_prefix(probe_prefix.size());
     const auto dot = key.find('.');
-    if (dot != std::string_view::npos) applier.probe_option(key.substr(0, dot), key.substr(dot + 1), *label);
+    if (dot != std::string_view::npos)
+      applier.probe_option(key.substr(0, dot), key.substr(dot + 1), *label);
   }
   applied.warnings = warnings.take();
   return applied;

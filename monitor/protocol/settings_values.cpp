@@ -45,8 +45,11 @@ struct Unit {
   std::int64_t nanoseconds;
 };
 // Largest first; `ms` before `m` so that the longer suffix is tried first.
-constexpr std::array<Unit, 5> units{{{"d", 86'400'000'000'000}, {"h", 3'600'000'000'000}, {"m", 60'000'000'000},
-                                     {"s", 1'000'000'000}, {"ms", 1'000'000}}};
+constexpr std::array<Unit, 5> units{{{"d", 86'400'000'000'000},
+                                     {"h", 3'600'000'000'000},
+                                     {"m", 60'000'000'000},
+                                     {"s", 1'000'000'000},
+                                     {"ms", 1'000'000}}};
 
 std::optional<Duration> scan_duration(std::string_view text) {
   if (text == "0") return Duration{};
@@ -112,7 +115,8 @@ std::optional<std::array<unsigned, 4>> dotted_ipv4(std::string_view text) {
   for (std::size_t i = 0; i < 4; ++i) {
     std::size_t n = 0;
     unsigned value = 0;
-    while (n < text.size() && n < 3 && is_digit(text[n])) value = value * 10 + static_cast<unsigned>(text[n++] - '0');
+    while (n < text.size() && n < 3 && is_digit(text[n]))
+      value = value * 10 + static_cast<unsigned>(text[n++] - '0');
     if (n == 0 || value > 255 || (n > 1 && text[0] == '0')) return std::nullopt;
     octets[i] = value;
     text.remove_prefix(n);
@@ -125,8 +129,10 @@ std::optional<std::array<unsigned, 4>> dotted_ipv4(std::string_view text) {
 }
 
 bool forbidden_ipv4(const std::array<unsigned, 4>& a) {
-  return (a[0] == 169 && a[1] == 254) || a[0] == 0 || a[0] >= 224 ||  // link-local, this network, multicast and above
-         (a[0] == 100 && a[1] == 100 && a[2] == 100 && a[3] == 200);  // metadata service of a large cloud
+  return (a[0] == 169 && a[1] == 254) || a[0] == 0 ||
+         a[0] >= 224 ||  // link-local, this network, multicast and above
+         (a[0] == 100 && a[1] == 100 && a[2] == 100 &&
+          a[3] == 200);  // metadata service of a large cloud
 }
 
 /// The eight groups of an IPv6 address; a dotted tail is allowed. No zone.
@@ -176,7 +182,8 @@ bool good_host(std::string_view host, bool bracketed) {
   if (host.size() > 253) return false;
   if (bracketed) return ipv6_groups(host).has_value();
   if (host.starts_with('.') || host.starts_with('-')) return false;
-  return std::ranges::all_of(host, [](char c) { return is_digit(c) || is_alpha(c) || c == '-' || c == '.' || c == '_'; });
+  return std::ranges::all_of(
+      host, [](char c) { return is_digit(c) || is_alpha(c) || c == '-' || c == '.' || c == '_'; });
 }
 
 /// Printable ASCII without what would end the request line or start a fragment.
@@ -235,8 +242,9 @@ Parsed<core::Budget> parse_budget(std::string_view text, BudgetRange range) {
     const auto window = parse_duration(parts[1], {range.min_window, range.max_window});
     if (restarts && window) return core::Budget{*restarts, *window};
   }
-  return expected_form("restarts per healthy time such as 5/15m, from 1/" + format_duration(range.min_window) + " to " +
-                       std::to_string(range.max_restarts) + "/" + format_duration(range.max_window));
+  return expected_form(
+      "restarts per healthy time such as 5/15m, from 1/" + format_duration(range.min_window) +
+      " to " + std::to_string(range.max_restarts) + "/" + format_duration(range.max_window));
 }
 
 std::string format_budget(const core::Budget& budget) {
@@ -246,7 +254,8 @@ std::string format_budget(const core::Budget& budget) {
 Parsed<core::Backoff> parse_backoff(std::string_view text, DurationRange range) {
   const auto dots = text.find("..");
   const auto first = parse_duration(text.substr(0, dots), range);
-  const auto last = dots == std::string_view::npos ? first : parse_duration(text.substr(dots + 2), range);
+  const auto last =
+      dots == std::string_view::npos ? first : parse_duration(text.substr(dots + 2), range);
   if (!first || !last || *first > *last) {
     return expected_form("a delay and the longest it grows to, such as 1s..5m," + between(range));
   }
@@ -258,14 +267,16 @@ std::string format_backoff(const core::Backoff& backoff) {
 }
 
 Parsed<std::vector<core::Rung>> parse_ladder(std::string_view text) {
-  constexpr std::string_view form = "none, or a list of restart, kill and stop in the order to try, stop last";
+  constexpr std::string_view form =
+      "none, or a list of restart, kill and stop in the order to try, stop last";
   constexpr std::size_t most = 8;
   std::vector<core::Rung> ladder;
   if (trim(text) == "none") return ladder;
   const auto words = split(text, ',', most + 1);
   if (words.size() > most) return expected_form(std::string(form) + ", at most 8");
   for (const auto word : words) {
-    if (!ladder.empty() && ladder.back() == core::Rung::stop) return expected_form(std::string(form));
+    if (!ladder.empty() && ladder.back() == core::Rung::stop)
+      return expected_form(std::string(form));
     if (word == "restart") {
       ladder.push_back(core::Rung::restart);
     } else if (word == "kill") {
@@ -346,9 +357,11 @@ bool forbidden_host(std::string_view host) {
     const auto groups = ipv6_groups(name);
     if (!groups) return true;
     const auto& g = *groups;
-    if ((g[0] & 0xFFC0U) == 0xFE80 || (g[0] & 0xFF00U) == 0xFF00) return true;           // link-local, multicast
-    if (g[0] == 0xFD00 && g[1] == 0x0EC2 && g[7] == 0x0254) return true;                 // metadata service
-    const bool embedded = (g[0] | g[1] | g[2] | g[3] | g[4]) == 0 && (g[5] == 0xFFFF || g[5] == 0);  // mapped, compatible
+    if ((g[0] & 0xFFC0U) == 0xFE80 || (g[0] & 0xFF00U) == 0xFF00)
+      return true;                                                        // link-local, multicast
+    if (g[0] == 0xFD00 && g[1] == 0x0EC2 && g[7] == 0x0254) return true;  // metadata service
+    const bool embedded = (g[0] | g[1] | g[2] | g[3] | g[4]) == 0 &&
+                          (g[5] == 0xFFFF || g[5] == 0);  // mapped, compatible
     const bool nat64 = g[0] == 0x64 && g[1] == 0xFF9B;
     if ((embedded && (g[6] | (g[7] & 0xFFFEU)) != 0) || nat64) {
       return forbidden_ipv4({g[6] >> 8U, g[6] & 0xFFU, g[7] >> 8U, g[7] & 0xFFU});
@@ -359,15 +372,18 @@ bool forbidden_host(std::string_view host) {
       name == "metadata.goog" || name.ends_with(".metadata.google.internal")) {
     return true;
   }
-  // What inet_aton() would take for an address: a last part that is a number (0x7f.1, 2130706433, 0177.0.0.1).
+  // What inet_aton() would take for an address: a last part that is a number (0x7f.1, 2130706433,
+  // 0177.0.0.1).
   const auto dot = name.rfind('.');
-  const std::string_view last = dot == std::string::npos ? std::string_view(name) : std::string_view(name).substr(dot + 1);
+  const std::string_view last =
+      dot == std::string::npos ? std::string_view(name) : std::string_view(name).substr(dot + 1);
   return !last.empty() && (std::ranges::all_of(last, is_digit) || last.starts_with("0x"));
 }
 
 Parsed<core::ProbeSpec> parse_probe_url(std::string_view text) {
   constexpr std::string_view form = "a URL such as http://:8080/health";
-  constexpr std::array<std::string_view, 6> later{"https:", "tcp:", "tls:", "dns:", "smtp:", "icmp:"};
+  constexpr std::array<std::string_view, 6> later{
+      "https:", "tcp:", "tls:", "dns:", "smtp:", "icmp:"};
   constexpr std::string_view scheme = "http://";
   if (text.size() > 2300) return expected_form(std::string(form) + " of at most 2300 bytes");
   const std::string head = lower(text.substr(0, scheme.size()));
@@ -385,7 +401,8 @@ Parsed<core::ProbeSpec> parse_probe_url(std::string_view text) {
 
   core::ProbeSpec spec;
   spec.url = std::string(text);
-  if (authority.find('@') != std::string_view::npos) return expected_form(std::string(form) + " without user or password");
+  if (authority.find('@') != std::string_view::npos)
+    return expected_form(std::string(form) + " without user or password");
   std::string_view host;
   const bool bracketed = authority.starts_with('[');
   if (bracketed) {
@@ -405,12 +422,16 @@ Parsed<core::ProbeSpec> parse_probe_url(std::string_view text) {
     }
     spec.port = static_cast<std::uint16_t>(*port);
   }
-  if (!good_host(host, bracketed) || (bracketed && host.empty())) return expected_form(std::string(form) + " with a valid host");
+  if (!good_host(host, bracketed) || (bracketed && host.empty()))
+    return expected_form(std::string(form) + " with a valid host");
   spec.host = lower(host);
   if (!host.empty() && forbidden_host(spec.host)) {
-    return expected_form(std::string(form) + " whose host is not a link-local, metadata or numeric-only address");
+    return expected_form(std::string(form) +
+                         " whose host is not a link-local, metadata or numeric-only address");
   }
-  if (!good_target(target)) return expected_form(std::string(form) + " whose path and query are printable ASCII without fragment");
+  if (!good_target(target))
+    return expected_form(std::string(form) +
+                         " whose path and query are printable ASCII without fragment");
   spec.target = target.empty() ? "/" : std::string(target);
   if (spec.target.front() == '?') spec.target.insert(0, "/");
   return spec;

@@ -1,4 +1,5 @@
-// The Engine client against an Engine that does not behave. Each fault leaves a defined state and ends connected again.
+// The Engine client against an Engine that does not behave. Each fault leaves a defined state and
+// ends connected again.
 
 #include <unistd.h>
 
@@ -30,7 +31,7 @@ TEST_CASE("no socket, then an Engine") {
   h.client->start();
   CHECK(h.events.empty());
   REQUIRE(h.run_until_count<core::EngineLost>(1));
-  CHECK(h.last<core::EngineLost>().reason.starts_with("GET /version: there is no Engine socket at /tmp/"));
+  CHECK(h.last<core::EngineLost>().reason.starts_with("there is no Engine socket at /tmp/"));
   CHECK_FALSE(h.client->stats().up);
   CHECK_FALSE(h.client->stats().last_error.empty());
   engine.listen();
@@ -62,7 +63,9 @@ TEST_CASE("a killed Engine is noticed at once, and found again") {
   h.connect();
   h.client->perform(core::Operate{1, container('a'), core::Step::restart, 10s});
   h.client->perform(core::Inspect{container('b'), 1});
-  REQUIRE(h.run_until([&] { return engine.seen("POST") == 1 && engine.seen("GET /containers/" + hex_id('b')) == 1; }));
+  REQUIRE(h.run_until([&] {
+    return engine.seen("POST") == 1 && engine.seen("GET /containers/" + hex_id('b')) == 1;
+  }));
   const auto start = std::chrono::steady_clock::now();
   engine.halt();
   REQUIRE(h.run_until_count<core::EngineLost>(1));
@@ -139,26 +142,72 @@ TEST_CASE("a peer that is no Engine, or not well") {
     std::string reason;
   };
   const Row row = GENERATE(
-      Row{"GET /version", [](auto& x) { x.stall(); }, "GET /version: no answer from the Engine within 300 ms"},
-      Row{"GET /version", [](auto& x) { x.send("HTTP/1.1 200 OK\r\nContent-Le"); x.stall(); }, "no answer from the Engine within 300 ms"},
-      Row{"GET /version", [](auto& x) { x.reply(503, "try \x1b[1mlater"); }, "GET /version: the Engine answered 503 try \\x1b[1mlater"},
+      Row{"GET /version", [](auto& x) { x.stall(); }, "no answer from the Engine within 300 ms"},
+      Row{"GET /version",
+          [](auto& x) {
+            x.send("HTTP/1.1 200 OK\r\nContent-Le");
+            x.stall();
+          },
+          "no answer from the Engine within 300 ms"},
+      Row{"GET /version", [](auto& x) { x.reply(503, "try \x1b[1mlater"); },
+          "GET /version: the Engine answered 503 try \\x1b[1mlater"},
       Row{"GET /version", [](auto& x) { x.reply(200, "<html>"); }, "GET /version: malformed JSON"},
-      Row{"GET /version", [](auto& x) { x.reply(200, R"({"Version":"19.03","ApiVersion":"1.40"})"); }, "Engine 19.03 speaks API 1.24 to 1.40"},
-      Row{"GET /version", [](auto& x) { x.close(); }, "the Engine closed the connection without an answer"},
-      Row{"GET /version", [](auto& x) { x.send("SSH-2.0-OpenSSH_9.2\r\n"); x.close(); }, "no HTTP/1.x status line"},
-      Row{"GET /version", [](auto& x) { x.reply(200, "", "Content-Length: 99999999999\r\n"); }, "malformed HTTP answer: two Content-Length"},
-      Row{"GET /version", [](auto& x) { x.send("HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n"); x.stall(); }, "an answer of more than 262144 bytes"},
-      Row{"GET /version", [](auto& x) { while (x.send("HTTP/1.1 200 OK\r\nX: " + std::string(10'000, 'x'))) {} }, "header fields beyond the limit"},
-      Row{"GET /version", [](auto& x) { x.begin_chunks(); while (x.send("1;" + std::string(1000, 'e'))) {} }, "a chunk header beyond the limit"},
-      Row{"GET /events", [](auto& x) { x.stall(); }, "event stream: no answer from the Engine within 300 ms"},
-      Row{"GET /events", [](auto& x) { x.reply(400, R"({"message":"bad filter"})"); }, "event stream: the Engine answered 400 bad filter"},
+      Row{"GET /version",
+          [](auto& x) { x.reply(200, R"({"Version":"19.03","ApiVersion":"1.40"})"); },
+          "Engine 19.03 speaks API 1.24 to 1.40"},
+      Row{"GET /version", [](auto& x) { x.close(); },
+          "the Engine closed the connection without an answer"},
+      Row{"GET /version",
+          [](auto& x) {
+            x.send("SSH-2.0-OpenSSH_9.2\r\n");
+            x.close();
+          },
+          "no HTTP/1.x status line"},
+      Row{"GET /version", [](auto& x) { x.reply(200, "", "Content-Length: 99999999999\r\n"); },
+          "malformed HTTP answer: two Content-Length"},
+      Row{"GET /version",
+          [](auto& x) {
+            x.send("HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n");
+            x.stall();
+          },
+          "an answer of more than 262144 bytes"},
+      Row{"GET /version",
+          [](auto& x) {
+            while (x.send("HTTP/1.1 200 OK\r\nX: " + std::string(10'000, 'x'))) {
+            }
+          },
+          "header fields beyond the limit"},
+      Row{"GET /version",
+          [](auto& x) {
+            x.begin_chunks();
+            while (x.send("1;" + std::string(1000, 'e'))) {
+            }
+          },
+          "a chunk header beyond the limit"},
+      Row{"GET /events", [](auto& x) { x.stall(); }, "no answer from the Engine within 300 ms"},
+      Row{"GET /events", [](auto& x) { x.reply(400, R"({"message":"bad filter"})"); },
+          "event stream: the Engine answered 400 bad filter"},
       Row{"GET /events", [](auto& x) { x.reply(200, "[]"); }, ""},
-      Row{"GET /containers/json", [](auto& x) { x.stall(); }, "container list: no answer from the Engine within 300 ms"},
-      Row{"GET /containers/json", [](auto& x) { x.reply(503, ""); }, "container list: the Engine answered 503"},
-      Row{"GET /containers/json", [](auto& x) { x.reply(200, "[{\"Id\":\""); }, "container list: malformed JSON"},
-      Row{"GET /containers/json", [](auto& x) { x.reply(200, "[{}]"); }, "container list: a row without a full id"},
-      Row{"GET /containers/json", [](auto& x) { x.send("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n[{"); x.close(); }, "closed the connection in mid-answer"},
-      Row{"GET /containers/json", [](auto& x) { x.send("HTTP/1.1 200 OK\r\nContent-Length: 33554433\r\n\r\n["); x.stall(); }, "an answer of more than 33554432 bytes"});
+      Row{"GET /containers/json", [](auto& x) { x.stall(); },
+          "no answer from the Engine within 300 ms"},
+      Row{"GET /containers/json", [](auto& x) { x.reply(503, ""); },
+          "container list: the Engine answered 503"},
+      Row{"GET /containers/json", [](auto& x) { x.reply(200, "[{\"Id\":\""); },
+          "container list: malformed JSON"},
+      Row{"GET /containers/json", [](auto& x) { x.reply(200, "[{}]"); },
+          "container list: a row without a full id"},
+      Row{"GET /containers/json",
+          [](auto& x) {
+            x.send("HTTP/1.1 200 OK\r\nContent-Length: 20\r\n\r\n[{");
+            x.close();
+          },
+          "closed the connection in mid-answer"},
+      Row{"GET /containers/json",
+          [](auto& x) {
+            x.send("HTTP/1.1 200 OK\r\nContent-Length: 33554433\r\n\r\n[");
+            x.stall();
+          },
+          "an answer of more than 33554432 bytes"});
   INFO(row.route << " " << row.reason);
   ScriptedEngine engine;
   engine.on(row.route, row.handler);
@@ -332,9 +381,11 @@ TEST_CASE("addresses of an Engine") {
   CHECK(tcp->host_field == "proxy:2375");
   CHECK(io::parse_engine_endpoint("tcp://[::1]:2375")->host == "::1");
   CHECK(io::parse_engine_endpoint("http://10.0.0.1:2375/")->host == "10.0.0.1");
-  for (const std::string& bad : {std::string(), std::string("docker.sock"), std::string("unix://run/x"), std::string("tcp://host"), std::string("tcp://:1"),
-                                 std::string("tcp://h:0x1"), std::string("tcp://h:99999"), std::string("tcp://h\r\nX:1"), std::string("ssh://h"), std::string("https://h:1"),
-                                 "unix:///" + std::string(200, 'x')}) {
+  for (const std::string& bad :
+       {std::string(), std::string("docker.sock"), std::string("unix://run/x"),
+        std::string("tcp://host"), std::string("tcp://:1"), std::string("tcp://h:0x1"),
+        std::string("tcp://h:99999"), std::string("tcp://h\r\nX:1"), std::string("ssh://h"),
+        std::string("https://h:1"), "unix:///" + std::string(200, 'x')}) {
     INFO(bad);
     CHECK_FALSE(io::parse_engine_endpoint(bad));
   }
@@ -346,7 +397,8 @@ TEST_CASE("a bad address is an Engine that is lost for ever") {
   std::vector<core::Event> events;
   io::EngineOptions options;
   options.endpoint = "nonsense\x1b";
-  io::EngineClient client(context, options, [&](core::Event event) { events.push_back(std::move(event)); });
+  io::EngineClient client(context, options,
+                          [&](core::Event event) { events.push_back(std::move(event)); });
   client.start();
   context.run();
   REQUIRE(events.size() == 1);
@@ -359,5 +411,6 @@ TEST_CASE("a socket that may not be opened names its group") {
   REQUIRE(endpoint);
   const auto text = io::describe_connect_error(*endpoint, EACCES);
   CHECK(text.find("set SENTINEL_DOCKER_GID=" + std::to_string(getegid())) != std::string::npos);
-  CHECK(io::describe_connect_error(*endpoint, ECONNREFUSED).find("no Engine listens") != std::string::npos);
+  CHECK(io::describe_connect_error(*endpoint, ECONNREFUSED).find("no Engine listens") !=
+        std::string::npos);
 }

@@ -14,8 +14,14 @@ TEST_CASE("connects, lists, inspects and hears events") {
   const bool recent = GENERATE(false, true);
   ScriptedEngine engine;
   if (recent) engine.set_version("1.44", "1.52", "29.0");
-  engine.set_list("[" + (recent ? R"({"Id":")" + hex_id('a') + R"(","State":"running","Status":"Up","Health":{"Status":"unhealthy","FailingStreak":2}})"
-                                : R"({"Id":")" + hex_id('a') + R"(","State":"running","Status":"Up 2 hours (unhealthy\u0029"})") + "]");
+  engine.set_list(
+      "[" +
+      (recent
+           ? R"({"Id":")" + hex_id('a') +
+                 R"(","State":"running","Status":"Up","Health":{"Status":"unhealthy","FailingStreak":2}})"
+           : R"({"Id":")" + hex_id('a') +
+                 R"(","State":"running","Status":"Up 2 hours (unhealthy\u0029"})") +
+      "]");
   engine.set_inspect(hex_id('a'), inspect_json(hex_id('a'), "unhealthy"));
   Harness h(engine);
   h.client->start();
@@ -68,12 +74,18 @@ TEST_CASE("every status of an operation has its meaning") {
   Harness h(engine);
   h.connect();
   core::OperationId op = 0;
-  for (const Row row : {Row{core::Step::restart, 204, OperationResult::done}, Row{core::Step::restart, 404, OperationResult::gone},
-                        Row{core::Step::restart, 500, OperationResult::failed}, Row{core::Step::restart, 409, OperationResult::conflict},
-                        Row{core::Step::kill, 204, OperationResult::done}, Row{core::Step::kill, 409, OperationResult::conflict},
-                        Row{core::Step::start, 304, OperationResult::not_modified}, Row{core::Step::stop, 304, OperationResult::not_modified},
-                        Row{core::Step::stop, 503, OperationResult::failed}, Row{core::Step::start, 400, OperationResult::failed},
-                        Row{core::Step::kill, 301, OperationResult::failed}, Row{core::Step::restart, 200, OperationResult::done}}) {
+  for (const Row row : {Row{core::Step::restart, 204, OperationResult::done},
+                        Row{core::Step::restart, 404, OperationResult::gone},
+                        Row{core::Step::restart, 500, OperationResult::failed},
+                        Row{core::Step::restart, 409, OperationResult::conflict},
+                        Row{core::Step::kill, 204, OperationResult::done},
+                        Row{core::Step::kill, 409, OperationResult::conflict},
+                        Row{core::Step::start, 304, OperationResult::not_modified},
+                        Row{core::Step::stop, 304, OperationResult::not_modified},
+                        Row{core::Step::stop, 503, OperationResult::failed},
+                        Row{core::Step::start, 400, OperationResult::failed},
+                        Row{core::Step::kill, 301, OperationResult::failed},
+                        Row{core::Step::restart, 200, OperationResult::done}}) {
     engine.on("POST /containers", [status = row.status](ScriptedEngine::Exchange& x) {
       x.reply(status, "{\"message\":\"because\\u001b[31m \\n of this\"}");
     });
@@ -102,7 +114,8 @@ TEST_CASE("a slow restart delays neither inspects nor other restarts nor events"
   });
   Harness h(engine);
   h.connect();
-  for (core::OperationId op = 1; op <= 20; ++op) h.client->perform(core::Operate{op, container('a'), core::Step::restart, 10s});
+  for (core::OperationId op = 1; op <= 20; ++op)
+    h.client->perform(core::Operate{op, container('a'), core::Step::restart, 10s});
   REQUIRE(h.run_until([&] { return engine.seen("POST") == 20; }));
   CHECK(h.client->stats().operations == 20);
   CHECK(h.inspect('b').outcome == Outcome::found);
@@ -123,7 +136,8 @@ TEST_CASE("an operation is never sent twice") {
   const auto done = h.operate({1, container('a'), core::Step::restart, 1s});
   CHECK(done.result == OperationResult::unknown);
   CHECK(done.detail == "the Engine closed the connection without an answer");
-  REQUIRE(h.run_until([&] { return engine.seen("GET /_ping") == 1; }));  // a lost answer is a reason to ask
+  REQUIRE(h.run_until(
+      [&] { return engine.seen("GET /_ping") == 1; }));  // a lost answer is a reason to ask
   CHECK(engine.seen("POST") == 1);
 }
 
@@ -143,7 +157,9 @@ TEST_CASE("an operation has a deadline of its own") {
 TEST_CASE("inspect answers are checked") {
   ScriptedEngine engine;
   engine.set_inspect(hex_id('a'), inspect_json(hex_id('b')));
-  engine.on("GET /containers/" + hex_id('c'), [](ScriptedEngine::Exchange& x) { x.reply(500, R"({"message":"marked for removal"})"); });
+  engine.on("GET /containers/" + hex_id('c'), [](ScriptedEngine::Exchange& x) {
+    x.reply(500, R"({"message":"marked for removal"})");
+  });
   engine.set_inspect(hex_id('d'), R"({"Id":")");
   Harness h(engine);
   h.connect();
@@ -177,7 +193,8 @@ TEST_CASE("inspects of one container that wait are asked once, each token answer
   Harness h(engine, options);
   h.connect();
   h.client->perform(core::Inspect{container('f'), 1});
-  for (std::uint64_t token = 2; token <= 40; ++token) h.client->perform(core::Inspect{container('a'), token});
+  for (std::uint64_t token = 2; token <= 40; ++token)
+    h.client->perform(core::Inspect{container('a'), token});
   engine.raise("go");
   REQUIRE(h.run_until_count<core::Inspected>(40));
   CHECK(engine.seen("GET /containers/" + hex_id('a')) == 3);  // 16 tokens at most share an answer
@@ -222,7 +239,8 @@ TEST_CASE("a full queue answers and asks for a list") {
   options.inspect_queue = 3;
   Harness h(engine, options);
   h.connect();
-  for (const char digit : {'1', '2', '3', '4', '5', '6'}) h.client->perform(core::Inspect{container(digit), 1});
+  for (const char digit : {'1', '2', '3', '4', '5', '6'})
+    h.client->perform(core::Inspect{container(digit), 1});
   REQUIRE(h.run_until_count<core::Inspected>(2));
   CHECK(h.last<core::Inspected>().outcome == Outcome::failed);
   CHECK(h.client->stats().queue_overflows == 2);
@@ -236,8 +254,12 @@ TEST_CASE("our own place is known before the first inspect is answered") {
   ScriptedEngine engine;
   const std::string shared = R"({"net":{"NetworkID":"n1","IPAddress":"172.20.0.2"}})";
   engine.set_inspect(hex_id('9'), inspect_json(hex_id('9'), "healthy", shared));
-  engine.set_inspect(hex_id('a'), inspect_json(hex_id('a'), "healthy", R"({"net":{"NetworkID":"n1","IPAddress":"172.20.0.3"}})"));
-  engine.set_inspect(hex_id('b'), inspect_json(hex_id('b'), "healthy", R"({"net":{"NetworkID":"n2","IPAddress":"172.21.0.3"}})"));
+  engine.set_inspect(hex_id('a'),
+                     inspect_json(hex_id('a'), "healthy",
+                                  R"({"net":{"NetworkID":"n1","IPAddress":"172.20.0.3"}})"));
+  engine.set_inspect(hex_id('b'),
+                     inspect_json(hex_id('b'), "healthy",
+                                  R"({"net":{"NetworkID":"n2","IPAddress":"172.21.0.3"}})"));
   io::EngineOptions options;
   options.own_container_id = hex_id('9');
   Harness h(engine, options);

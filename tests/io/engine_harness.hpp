@@ -19,19 +19,26 @@ namespace sentinel::test {
 inline std::string hex_id(char digit) { return std::string(64, digit); }
 inline core::ContainerId container(char digit) { return *core::ContainerId::parse(hex_id(digit)); }
 
-inline std::string inspect_json(const std::string& id, const std::string& health = "healthy", const std::string& networks = "{}") {
+inline std::string inspect_json(const std::string& id, const std::string& health = "healthy",
+                                const std::string& networks = "{}") {
   return R"({"Id":")" + id + R"(","Name":"/c-)" + id.substr(0, 4) +
-         R"(","Created":"2026-01-01T00:00:00Z","State":{"Status":"running","StartedAt":"2026-01-01T00:00:01Z","Health":{"Status":")" + health +
+         R"(","Created":"2026-01-01T00:00:00Z","State":{"Status":"running","StartedAt":"2026-01-01T00:00:01Z","Health":{"Status":")" +
+         health +
          R"(","FailingStreak":0,"Log":[]}},"HostConfig":{"NetworkMode":"x"},"Config":{"Image":"i","Labels":{"sentinel.enable":"true"}},
-         "NetworkSettings":{"Networks":)" + networks + "}}";
+         "NetworkSettings":{"Networks":)" +
+         networks + "}}";
 }
 
-inline std::string event_json(const std::string& id, const std::string& action, std::int64_t time_ns) {
-  return R"({"Type":"container","Action":")" + action + R"(","Actor":{"ID":")" + id + R"(","Attributes":{}},"timeNano":)" + std::to_string(time_ns) + "}";
+inline std::string event_json(const std::string& id, const std::string& action,
+                              std::int64_t time_ns) {
+  return R"({"Type":"container","Action":")" + action + R"(","Actor":{"ID":")" + id +
+         R"(","Attributes":{}},"timeNano":)" + std::to_string(time_ns) + "}";
 }
 
 inline std::int64_t wall_ns() {
-  return std::chrono::duration_cast<std::chrono::nanoseconds>(std::chrono::system_clock::now().time_since_epoch()).count();
+  return std::chrono::duration_cast<std::chrono::nanoseconds>(
+             std::chrono::system_clock::now().time_since_epoch())
+      .count();
 }
 
 inline std::string row_json(const std::string& id) {
@@ -46,7 +53,8 @@ struct Harness {
 
   explicit Harness(ScriptedEngine& scripted, io::EngineOptions options = {}) : engine(scripted) {
     options.endpoint = engine.endpoint();
-    client.emplace(context, std::move(options), [this](core::Event event) { events.push_back(std::move(event)); });
+    client.emplace(context, std::move(options),
+                   [this](core::Event event) { events.push_back(std::move(event)); });
   }
   ~Harness() {
     client.reset();
@@ -70,11 +78,13 @@ struct Harness {
 
   template <class T>
   std::size_t count() const {
-    return static_cast<std::size_t>(std::ranges::count_if(events, [](const core::Event& e) { return std::holds_alternative<T>(e); }));
+    return static_cast<std::size_t>(std::ranges::count_if(
+        events, [](const core::Event& e) { return std::holds_alternative<T>(e); }));
   }
   template <class T>
   const T& last() const {
-    const auto at = std::find_if(events.rbegin(), events.rend(), [](const core::Event& e) { return std::holds_alternative<T>(e); });
+    const auto at = std::find_if(events.rbegin(), events.rend(),
+                                 [](const core::Event& e) { return std::holds_alternative<T>(e); });
     REQUIRE(at != events.rend());
     return std::get<T>(*at);
   }

@@ -44,9 +44,13 @@ bool ScriptedEngine::Exchange::send(std::string_view bytes) {
   return true;
 }
 
-bool ScriptedEngine::Exchange::reply(unsigned status, std::string_view body, std::string_view extra_fields) {
-  std::string text = status_line(status) + "Api-Version: 1.45\r\nContent-Type: application/json\r\n" + std::string(extra_fields);
-  if (status != 204 && status != 304) text += "Content-Length: " + std::to_string(body.size()) + "\r\n";
+bool ScriptedEngine::Exchange::reply(unsigned status, std::string_view body,
+                                     std::string_view extra_fields) {
+  std::string text = status_line(status) +
+                     "Api-Version: 1.45\r\nContent-Type: application/json\r\n" +
+                     std::string(extra_fields);
+  if (status != 204 && status != 304)
+    text += "Content-Length: " + std::to_string(body.size()) + "\r\n";
   text += "\r\n";
   if (status != 204 && status != 304) text += body;
   return send(text);
@@ -74,7 +78,9 @@ void ScriptedEngine::Exchange::stall() {
 
 bool ScriptedEngine::Exchange::wait_for(std::string_view flag) {
   std::unique_lock lock(engine_.mutex_);
-  engine_.changed_.wait(lock, [&] { return engine_.halted_ || std::ranges::find(engine_.flags_, flag) != engine_.flags_.end(); });
+  engine_.changed_.wait(lock, [&] {
+    return engine_.halted_ || std::ranges::find(engine_.flags_, flag) != engine_.flags_.end();
+  });
   return !engine_.halted_;
 }
 
@@ -119,7 +125,8 @@ void ScriptedEngine::listen() {
     const sockaddr_un address = unix_address(path_);
     bound = ::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   }
-  if (!bound || ::listen(fd, 64) != 0) throw std::runtime_error(std::string("scripted Engine: ") + std::strerror(errno));
+  if (!bound || ::listen(fd, 64) != 0)
+    throw std::runtime_error(std::string("scripted Engine: ") + std::strerror(errno));
   listener_ = fd;
   acceptor_ = std::thread(&ScriptedEngine::accept_loop, this, fd);
 }
@@ -209,7 +216,8 @@ void ScriptedEngine::answer(Exchange& exchange) {
     }
     list = list_;
     version = version_json_;
-    if (line.starts_with("GET /containers/") && line.ends_with("/json") && line.size() == 16 + 64 + 5) {
+    if (line.starts_with("GET /containers/") && line.ends_with("/json") &&
+        line.size() == 16 + 64 + 5) {
       const auto at = inspects_.find(std::string_view(line).substr(16, 64));
       if (at != inspects_.end()) inspect = at->second;
     }
@@ -235,7 +243,8 @@ void ScriptedEngine::answer(Exchange& exchange) {
 
 void ScriptedEngine::stream(Exchange& exchange) {
   double until = 0;
-  if (const auto at = exchange.target.find("until="); at != std::string::npos) until = std::strtod(exchange.target.c_str() + at + 6, nullptr);
+  if (const auto at = exchange.target.find("until="); at != std::string::npos)
+    until = std::strtod(exchange.target.c_str() + at + 6, nullptr);
   std::unique_lock lock(mutex_);
   std::size_t next = events_.size();
   const std::uint64_t generation = stream_generation_;
@@ -287,7 +296,8 @@ void ScriptedEngine::on_next(std::string route, unsigned times, Handler handler)
 
 void ScriptedEngine::set_version(std::string lowest, std::string highest, std::string engine) {
   const std::lock_guard lock(mutex_);
-  version_json_ = R"({"Version":")" + engine + R"(","ApiVersion":")" + highest + R"(","MinAPIVersion":")" + lowest + R"("})";
+  version_json_ = R"({"Version":")" + engine + R"(","ApiVersion":")" + highest +
+                  R"(","MinAPIVersion":")" + lowest + R"("})";
 }
 
 void ScriptedEngine::set_list(std::string json) {
@@ -332,7 +342,8 @@ void ScriptedEngine::raise(std::string_view flag) {
 
 unsigned ScriptedEngine::seen(std::string_view route) const {
   const std::lock_guard lock(mutex_);
-  return static_cast<unsigned>(std::ranges::count_if(requests_, [route](const std::string& r) { return r.starts_with(route); }));
+  return static_cast<unsigned>(std::ranges::count_if(
+      requests_, [route](const std::string& r) { return r.starts_with(route); }));
 }
 
 std::vector<std::string> ScriptedEngine::requests() const {

@@ -1,8 +1,9 @@
 #pragma once
 
-// An Engine for tests: a real socket, scripted answers. It listens on a Unix socket in a folder of its own (or on TCP),
-// serves each connection in a thread, and answers what a test has put down for the longest matching prefix of
-// "METHOD /target" (without the API version). What no test has put down, it answers like an Engine without containers.
+// An Engine for tests: a real socket, scripted answers. It listens on a Unix socket in a folder of
+// its own (or on TCP), serves each connection in a thread, and answers what a test has put down for
+// the longest matching prefix of "METHOD /target" (without the API version). What no test has put
+// down, it answers like an Engine without containers.
 
 #include <atomic>
 #include <condition_variable>
@@ -19,7 +20,8 @@ namespace sentinel::test {
 
 class ScriptedEngine {
  public:
-  /// One request and the means to answer it; every call returns false when the peer has gone or the test is over.
+  /// One request and the means to answer it; every call returns false when the peer has gone or the
+  /// test is over.
   class Exchange {
    public:
     Exchange(ScriptedEngine& engine, int fd) : engine_(engine), fd_(fd) {}

@@ -58,14 +58,17 @@ const std::string head = "HTTP/1.1 200 OK\r\n";
 }  // namespace
 
 TEST_CASE("framings of a body") {
-  auto sized = both(head + "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 5\r\n\r\nhelloNEXT");
+  auto sized =
+      both(head + "Date: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Length: 5\r\n\r\nhelloNEXT");
   CHECK(sized.done);
   CHECK(sized.body == "hello");
   CHECK(sized.rest == "NEXT");
   CHECK(sized.keep_alive);
   CHECK(sized.date == "Sun, 06 Nov 1994 08:49:37 GMT");
 
-  auto chunked = both(head + "transfer-encoding:  Chunked \r\n\r\n5;ext=1\r\nhello\r\n1\r\n \r\n0\r\nTrailer: x\r\n\r\n");
+  auto chunked = both(
+      head +
+      "transfer-encoding:  Chunked \r\n\r\n5;ext=1\r\nhello\r\n1\r\n \r\n0\r\nTrailer: x\r\n\r\n");
   CHECK(chunked.done);
   CHECK(chunked.body == "hello ");
   CHECK(chunked.keep_alive);
@@ -79,7 +82,8 @@ TEST_CASE("framings of a body") {
   CHECK(both("HTTP/1.1 304 Not Modified\r\nContent-Length: 10\r\n\r\n").done);
   CHECK(both(head + "Content-Length: 0\r\n\r\n").done);
   CHECK(both("HTTP/1.1 200\r\nContent-Length: 0\r\n\r\n").done);
-  CHECK(both("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno").status == 404);
+  CHECK(both("HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 404 Not Found\r\nContent-Length: 2\r\n\r\nno")
+            .status == 404);
 }
 
 TEST_CASE("connections that end with the answer") {
@@ -97,16 +101,40 @@ TEST_CASE("an end in the middle is no end") {
 
 TEST_CASE("refused answers") {
   const std::string chunked = head + "Transfer-Encoding: chunked\r\n\r\n";
-  for (const std::string& bad : {
-           "SSH-2.0-OpenSSH\r\n"s, "HTTP/2 200\r\n"s, "HTTP/1.1 99 X\r\n"s, "HTTP/1.1 099 X\r\n"s, "HTTP/1.1 600 X\r\n"s, "HTTP/1.1 2x0 OK\r\n"s,
-           "HTTP/1.1 2000 OK\r\n"s, "HTTP/1.1 101 Switching\r\n\r\n"s, head + "no colon\r\n", head + ": x\r\n", head + "A: b\r\n folded\r\n",
-           head + "Bad Name: x\r\n", head + "Content-Length: 5\r\nContent-Length: 6\r\n", head + "Content-Length: -1\r\n",
-           head + "Content-Length: 0x5\r\n", head + "Content-Length: 9999999999999999999999\r\n", head + "Content-Length: 5, 5\r\n",
-           head + "Transfer-Encoding: chunked, identity\r\n", head + "Transfer-Encoding: gzip\r\n", head + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
-           head + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n", "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n"s,
-           head + "A: b\rc\r\n", head + "A: \0b\r\n"s + "\r\n", chunked + "x\r\n", chunked + "-5\r\n", chunked + "5 5\r\n", chunked + "ffffffffffffffff\r\n",
-           chunked + "\r\n", chunked + "1\r\nab\r\n", chunked + "1;" + std::string(300, 'e'), head + "A: " + std::string(40'000, 'x'),
-           chunked + "0\r\n" + std::string(40'000, 't')}) {
+  for (const std::string& bad :
+       {"SSH-2.0-OpenSSH\r\n"s,
+        "HTTP/2 200\r\n"s,
+        "HTTP/1.1 99 X\r\n"s,
+        "HTTP/1.1 099 X\r\n"s,
+        "HTTP/1.1 600 X\r\n"s,
+        "HTTP/1.1 2x0 OK\r\n"s,
+        "HTTP/1.1 2000 OK\r\n"s,
+        "HTTP/1.1 101 Switching\r\n\r\n"s,
+        head + "no colon\r\n",
+        head + ": x\r\n",
+        head + "A: b\r\n folded\r\n",
+        head + "Bad Name: x\r\n",
+        head + "Content-Length: 5\r\nContent-Length: 6\r\n",
+        head + "Content-Length: -1\r\n",
+        head + "Content-Length: 0x5\r\n",
+        head + "Content-Length: 9999999999999999999999\r\n",
+        head + "Content-Length: 5, 5\r\n",
+        head + "Transfer-Encoding: chunked, identity\r\n",
+        head + "Transfer-Encoding: gzip\r\n",
+        head + "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
+        head + "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n",
+        "HTTP/1.0 200 OK\r\nTransfer-Encoding: chunked\r\n"s,
+        head + "A: b\rc\r\n",
+        head + "A: \0b\r\n"s + "\r\n",
+        chunked + "x\r\n",
+        chunked + "-5\r\n",
+        chunked + "5 5\r\n",
+        chunked + "ffffffffffffffff\r\n",
+        chunked + "\r\n",
+        chunked + "1\r\nab\r\n",
+        chunked + "1;" + std::string(300, 'e'),
+        head + "A: " + std::string(40'000, 'x'),
+        chunked + "0\r\n" + std::string(40'000, 't')}) {
     INFO(bad.substr(0, 100));
     CHECK(both(bad).failed);
   }
@@ -125,6 +153,7 @@ TEST_CASE("bodies beyond the limit") {
 
 TEST_CASE("requests") {
   CHECK(http_request("GET", "/_ping", "localhost") ==
-        "GET /_ping HTTP/1.1\r\nHost: localhost\r\nUser-Agent: Sentinel\r\nAccept: application/json\r\n\r\n");
+        "GET /_ping HTTP/1.1\r\nHost: localhost\r\nUser-Agent: Sentinel\r\nAccept: "
+        "application/json\r\n\r\n");
   CHECK(http_request("POST", "/x", "h").find("Content-Length: 0\r\n\r\n") != std::string::npos);
 }

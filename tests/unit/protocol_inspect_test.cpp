@@ -13,24 +13,32 @@ const std::string id(64, 'a');
 constexpr std::int64_t now = 1795376722 * std::int64_t{1'000'000'000};  // 2026-11-22T19:45:22Z
 
 struct Parts {
-  std::string state = R"({"Status":"running","Running":true,"ExitCode":0,"OOMKilled":false,"StartedAt":"2026-11-22T19:44:22.5Z",
+  std::string state =
+      R"({"Status":"running","Running":true,"ExitCode":0,"OOMKilled":false,"StartedAt":"2026-11-22T19:44:22.5Z",
       "Health":{"Status":"unhealthy","FailingStreak":4,"Log":[{"Start":"2026-11-22T19:45:00Z","End":"2026-11-22T19:45:01Z","ExitCode":1,"Output":"first"},
       {"Start":"2026-11-22T19:45:19Z","End":"2026-11-22T19:45:20Z","ExitCode":1,"Output":"down\n\u001b[31mbad"}]}})";
-  std::string labels = R"({"sentinel.enable":"true","com.docker.compose.project":"shop","com.docker.compose.service":"web",
+  std::string labels =
+      R"({"sentinel.enable":"true","com.docker.compose.project":"shop","com.docker.compose.service":"web",
       "com.docker.compose.container-number":"2"})";
-  std::string health_check = R"({"Test":["CMD","/x"],"Interval":5000000000,"Timeout":2000000000,"StartPeriod":10000000000,"Retries":2})";
+  std::string health_check =
+      R"({"Test":["CMD","/x"],"Interval":5000000000,"Timeout":2000000000,"StartPeriod":10000000000,"Retries":2})";
   std::string stop_timeout = "7";
-  std::string host = R"({"AutoRemove":false,"RestartPolicy":{"Name":"unless-stopped","MaximumRetryCount":0},"NetworkMode":"shop_default"})";
-  std::string networks = R"({"shop_default":{"NetworkID":"n1","IPAddress":"172.20.0.3"},"back":{"NetworkID":"n2","IPAddress":"172.21.0.3","GlobalIPv6Address":"fd00::3"}})";
+  std::string host =
+      R"({"AutoRemove":false,"RestartPolicy":{"Name":"unless-stopped","MaximumRetryCount":0},"NetworkMode":"shop_default"})";
+  std::string networks =
+      R"({"shop_default":{"NetworkID":"n1","IPAddress":"172.20.0.3"},"back":{"NetworkID":"n2","IPAddress":"172.21.0.3","GlobalIPv6Address":"fd00::3"}})";
 
   std::string text() const {
-    return R"({"Id":")" + id + R"(","Created":"2026-11-22T19:40:00Z","Name":"/shop-web-2","State":)" + state + R"(,"HostConfig":)" + host +
-           R"(,"Config":{"Image":"shop/web:1","Labels":)" + labels + R"(,"Healthcheck":)" + health_check + R"(,"StopTimeout":)" + stop_timeout +
+    return R"({"Id":")" + id +
+           R"(","Created":"2026-11-22T19:40:00Z","Name":"/shop-web-2","State":)" + state +
+           R"(,"HostConfig":)" + host + R"(,"Config":{"Image":"shop/web:1","Labels":)" + labels +
+           R"(,"Healthcheck":)" + health_check + R"(,"StopTimeout":)" + stop_timeout +
            R"(,"Env":["SECRET=x"]},"NetworkSettings":{"Networks":)" + networks + "}}";
   }
 };
 
-core::ContainerFacts facts(const Parts& parts, const InspectContext& context = {}, std::int64_t at = now) {
+core::ContainerFacts facts(const Parts& parts, const InspectContext& context = {},
+                           std::int64_t at = now) {
   const auto result = parse_inspect(parts.text(), context, at);
   REQUIRE(result);
   REQUIRE(result->info);
@@ -75,7 +83,8 @@ TEST_CASE("an address within reach") {
   six.networks = R"({"x":{"NetworkID":"n1","IPAddress":"","GlobalIPv6Address":"fd00::7"}})";
   CHECK(facts(six, context).status.address == "fd00::7");
   Parts evil;
-  evil.networks = R"({"x":{"NetworkID":"n1","IPAddress":"1.2.3.4\r\nX"},"y":{"NetworkID":"n1","IPAddress":7}})";
+  evil.networks =
+      R"({"x":{"NetworkID":"n1","IPAddress":"1.2.3.4\r\nX"},"y":{"NetworkID":"n1","IPAddress":7}})";
   CHECK(facts(evil, context).status.address.empty());
   Parts host;
   host.host = R"({"NetworkMode":"host"})";
@@ -93,13 +102,16 @@ TEST_CASE("identity") {
   none.labels = "null";
   CHECK(facts(none).info->key.service == "shop-web-2");
   Parts named;
-  named.labels = R"({"sentinel.name":"front","com.docker.compose.project":"shop","com.docker.compose.service":"web"})";
+  named.labels =
+      R"({"sentinel.name":"front","com.docker.compose.project":"shop","com.docker.compose.service":"web"})";
   CHECK(facts(named).info->key == core::ServiceKey{"shop", "front", 1});
   Parts one_off;
-  one_off.labels = R"({"com.docker.compose.project":"shop","com.docker.compose.service":"web","com.docker.compose.oneoff":"True"})";
+  one_off.labels =
+      R"({"com.docker.compose.project":"shop","com.docker.compose.service":"web","com.docker.compose.oneoff":"True"})";
   CHECK(facts(one_off).info->key == core::ServiceKey{"", "shop-web-2", 1});
   Parts evil;
-  evil.labels = R"({"com.docker.compose.project":"a/b\n","com.docker.compose.service":"web","com.docker.compose.container-number":"-7"})";
+  evil.labels =
+      R"({"com.docker.compose.project":"a/b\n","com.docker.compose.service":"web","com.docker.compose.container-number":"-7"})";
   CHECK(facts(evil).info->key == core::ServiceKey{"", "shop-web-2", 1});
   Parts swarm;
   swarm.labels = R"({"com.docker.swarm.task.id":"x"})";
@@ -116,7 +128,8 @@ TEST_CASE("the file's settings come before the labels") {
   const auto f = facts(parts, context);
   CHECK(f.info->settings.enabled);
   REQUIRE(f.info->warnings.size() == 1);
-  CHECK(f.info->warnings[0].starts_with("container shop-web-2: label sentinel.heal.budget=lots: expected "));
+  CHECK(f.info->warnings[0].starts_with(
+      "container shop-web-2: label sentinel.heal.budget=lots: expected "));
 }
 
 TEST_CASE("our own container is recognised") {
@@ -133,7 +146,8 @@ TEST_CASE("health checks and time-outs as the Engine writes them") {
   }
   parts.health_check = R"({"Test":["CMD-SHELL","x"]})";
   CHECK(facts(parts).info->health_check == core::HealthCheck{});
-  parts.health_check = R"({"Test":["CMD"],"Interval":-1,"Timeout":9223372036854775807,"Retries":-3,"StartPeriod":"x"})";
+  parts.health_check =
+      R"({"Test":["CMD"],"Interval":-1,"Timeout":9223372036854775807,"Retries":-3,"StartPeriod":"x"})";
   CHECK(facts(parts).info->health_check == core::HealthCheck{30s, 168h, 0s, 3});
   for (const char* text : {"-1", "9223372036854775807"}) {
     parts.stop_timeout = text;
@@ -148,11 +162,14 @@ TEST_CASE("health checks and time-outs as the Engine writes them") {
 TEST_CASE("a health check that stopped is stale") {
   constexpr std::int64_t second = 1'000'000'000;
   Parts parts;
-  CHECK_FALSE(facts(parts, {}, now + 18 * second).status.health_stale);  // 3 x (5 s + 2 s) after 19:45:20
+  CHECK_FALSE(
+      facts(parts, {}, now + 18 * second).status.health_stale);  // 3 x (5 s + 2 s) after 19:45:20
   CHECK(facts(parts, {}, now + 20 * second).status.health_stale);
-  parts.state = R"({"Status":"running","StartedAt":"2026-11-22T19:44:22Z","Health":{"Status":"starting","Log":null}})";
+  parts.state =
+      R"({"Status":"running","StartedAt":"2026-11-22T19:44:22Z","Health":{"Status":"starting","Log":null}})";
   CHECK(facts(parts).status.health_stale);
-  parts.state = R"({"Status":"paused","StartedAt":"2026-11-22T19:44:22Z","Health":{"Status":"unhealthy","Log":[]}})";
+  parts.state =
+      R"({"Status":"paused","StartedAt":"2026-11-22T19:44:22Z","Health":{"Status":"unhealthy","Log":[]}})";
   CHECK_FALSE(facts(parts).status.health_stale);
   CHECK(facts(parts).status.run == core::RunState::paused);
   CHECK(facts(parts).status.uptime == Duration{1min});
@@ -160,7 +177,8 @@ TEST_CASE("a health check that stopped is stale") {
 
 TEST_CASE("states that are not running") {
   Parts parts;
-  parts.state = R"({"Status":"exited","ExitCode":137,"OOMKilled":true,"StartedAt":"2026-11-22T19:44:22Z","Health":{"Status":"unhealthy"}})";
+  parts.state =
+      R"({"Status":"exited","ExitCode":137,"OOMKilled":true,"StartedAt":"2026-11-22T19:44:22Z","Health":{"Status":"unhealthy"}})";
   auto f = facts(parts);
   CHECK(f.status.run == core::RunState::exited);
   CHECK(f.status.exit_code == 137);
@@ -178,10 +196,13 @@ TEST_CASE("states that are not running") {
 
 TEST_CASE("hostile inspects") {
   const std::string good = Parts{}.text();
-  for (const std::string& bad : {std::string(), std::string("{}"), std::string("[]"), std::string("null"), std::string(R"({"Id":"abc","State":{},"Config":{}})"),
-                                 R"({"Id":")" + id + R"("})", R"({"Id":")" + id + R"(","State":[],"Config":{}})",
-                                 R"({"Id":")" + id + R"(","State":{"Status":5},"Config":{}})", good.substr(0, good.size() / 2),
-                                 R"({"Id":")" + id + R"(","Config":)" + std::string(400'000, '[')}) {
+  for (const std::string& bad :
+       {std::string(), std::string("{}"), std::string("[]"), std::string("null"),
+        std::string(R"({"Id":"abc","State":{},"Config":{}})"), R"({"Id":")" + id + R"("})",
+        R"({"Id":")" + id + R"(","State":[],"Config":{}})",
+        R"({"Id":")" + id + R"(","State":{"Status":5},"Config":{}})",
+        good.substr(0, good.size() / 2),
+        R"({"Id":")" + id + R"(","Config":)" + std::string(400'000, '[')}) {
     INFO(bad.substr(0, 80));
     CHECK_FALSE(parse_inspect(bad, {}, now));
   }
@@ -189,13 +210,15 @@ TEST_CASE("hostile inspects") {
   odd.labels = R"({"sentinel.enable":true,"x":{"y":1},"sentinel.name":["a"]})";
   odd.networks = "[1,2]";
   odd.host = "7";
-  odd.state = R"({"Status":"running","ExitCode":"x","StartedAt":9,"Health":{"Status":[],"Log":{"a":1},"FailingStreak":-4}})";
+  odd.state =
+      R"({"Status":"running","ExitCode":"x","StartedAt":9,"Health":{"Status":[],"Log":{"a":1},"FailingStreak":-4}})";
   const auto f = facts(odd);
   CHECK_FALSE(f.info->settings.enabled);
   CHECK(f.status.exit_code == 0);
   CHECK(f.status.failing_streak == 0);
   Parts long_output;
-  long_output.state = R"({"Status":"running","Health":{"Status":"unhealthy","Log":[{"Output":")" + std::string(50'000, 'x') + R"("}]}})";
+  long_output.state = R"({"Status":"running","Health":{"Status":"unhealthy","Log":[{"Output":")" +
+                      std::string(50'000, 'x') + R"("}]}})";
   CHECK(facts(long_output).status.health_output.size() <= health_output_bytes);
 }
 

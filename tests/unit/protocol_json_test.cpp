@@ -16,7 +16,8 @@ std::string repeat(std::string_view text, std::size_t times) {
 }  // namespace
 
 TEST_CASE("a tree and its getters") {
-  const auto root = json::parse(R"({"a":1,"b":"x","c":[true,null,2.5],"d":{"e":-7},"big":18446744073709551615,"whole":3.0})");
+  const auto root = json::parse(
+      R"({"a":1,"b":"x","c":[true,null,2.5],"d":{"e":-7},"big":18446744073709551615,"whole":3.0})");
   REQUIRE(root);
   const auto& r = *root;
   CHECK(r["a"].integer() == 1);
@@ -54,7 +55,8 @@ TEST_CASE("of equal keys the first counts") {
 }
 
 TEST_CASE("members that are not kept are still checked") {
-  const auto root = json::parse(R"({"skip":{"deep":[1,2,{"x":"y"}]},"keep":{"skip":1},"also":2})", {}, {"keep"});
+  const auto root =
+      json::parse(R"({"skip":{"deep":[1,2,{"x":"y"}]},"keep":{"skip":1},"also":2})", {}, {"keep"});
   REQUIRE(root);
   CHECK((*root)["skip"].is_null());
   CHECK((*root)["also"].is_null());
@@ -68,15 +70,18 @@ TEST_CASE("limits") {
   CHECK(json::parse("[[[[]]]]", limits));
   CHECK(json::parse("[[[[[]]]]]", limits).error().message == "JSON nested deeper than 4");
   CHECK(json::parse("[1,2,3,4,5,6,7,8,9]", limits));
-  CHECK(json::parse("[1,2,3,4,5,6,7,8,9,10]", limits).error().message == "JSON with more than 10 values");
-  CHECK(json::parse("\"" + std::string(1000, 'x') + "\"", limits).error().message == "JSON of more than 1000 bytes");
+  CHECK(json::parse("[1,2,3,4,5,6,7,8,9,10]", limits).error().message ==
+        "JSON with more than 10 values");
+  CHECK(json::parse("\"" + std::string(1000, 'x') + "\"", limits).error().message ==
+        "JSON of more than 1000 bytes");
   CHECK_FALSE(json::parse(repeat("[", 400'000)));
   CHECK_FALSE(json::parse(repeat("{\"a\":", 400'000)));
 }
 
 TEST_CASE("malformed text") {
-  for (const char* bad : {"", " ", "{", "}", "[1,]", "{\"a\"}", "{a:1}", "nul", "01", "1e999", "\"\xFF\"", "\"\\ud800\"", "\"tab\there\"",
-                          "1 2", "{\"a\":1}}", "'a'", "NaN", "\xEF\xBB\xBF{"}) {
+  for (const char* bad :
+       {"", " ", "{", "}", "[1,]", "{\"a\"}", "{a:1}", "nul", "01", "1e999", "\"\xFF\"",
+        "\"\\ud800\"", "\"tab\there\"", "1 2", "{\"a\":1}}", "'a'", "NaN", "\xEF\xBB\xBF{"}) {
     INFO(bad);
     CHECK_FALSE(json::parse(bad));
   }

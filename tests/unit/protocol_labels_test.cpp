@@ -8,7 +8,8 @@ namespace core = sentinel::core;
 
 namespace {
 
-AppliedLabels apply(Labels labels, const core::ServiceSettings& start = {}, const SettingsLimits& limits = {}) {
+AppliedLabels apply(Labels labels, const core::ServiceSettings& start = {},
+                    const SettingsLimits& limits = {}) {
   labels.emplace_back("sentinel.enable", "true");
   return apply_labels(labels, start, limits, "web-1");
 }
@@ -32,7 +33,11 @@ TEST_CASE("all labels together") {
                               {"sentinel.probe.api.timeout", "1s"},
                               {"sentinel.probe.api.rise", "1"},
                               {"com.example.other", "x"}},
-                             {}, [] { SettingsLimits limits; limits.interval.min = 100ms; return limits; }());
+                             {}, [] {
+                               SettingsLimits limits;
+                               limits.interval.min = 100ms;
+                               return limits;
+                             }());
   CHECK(applied.warnings.empty());
   const auto& s = applied.settings;
   CHECK(s.enabled);
@@ -59,17 +64,34 @@ TEST_CASE("a bad value warns, names its form and keeps the default") {
   const auto applied = apply({{"sentinel.heal.budget", "lots"}});
   REQUIRE(applied.warnings.size() == 1);
   CHECK(applied.warnings[0] ==
-        "container web-1: label sentinel.heal.budget=lots: expected restarts per healthy time such as 5/15m, from 1/1s to "
+        "container web-1: label sentinel.heal.budget=lots: expected restarts per healthy time such "
+        "as 5/15m, from 1/1s to "
         "100/30d; 5/15m is used");
   CHECK(applied.settings.budget == core::Budget{});
 }
 
 TEST_CASE("every label has a defined answer to nonsense") {
-  for (const char* label : {"sentinel.enable", "sentinel.name", "sentinel.heal", "sentinel.heal.on", "sentinel.heal.stop-timeout",
-                            "sentinel.heal.start-grace", "sentinel.heal.delay", "sentinel.heal.verify-timeout", "sentinel.heal.budget",
-                            "sentinel.heal.trial", "sentinel.heal.backoff", "sentinel.probe.x", "sentinel.probe.x.interval",
-                            "sentinel.probe.x.expect.status", "sentinel.depends-on", "sentinel.failover.pool", "sentinel.heal.budgets", "sentinel.",
-                            "sentinel.probe.", "sentinel.probe..", "sentinel.probe..interval"}) {
+  for (const char* label : {"sentinel.enable",
+                            "sentinel.name",
+                            "sentinel.heal",
+                            "sentinel.heal.on",
+                            "sentinel.heal.stop-timeout",
+                            "sentinel.heal.start-grace",
+                            "sentinel.heal.delay",
+                            "sentinel.heal.verify-timeout",
+                            "sentinel.heal.budget",
+                            "sentinel.heal.trial",
+                            "sentinel.heal.backoff",
+                            "sentinel.probe.x",
+                            "sentinel.probe.x.interval",
+                            "sentinel.probe.x.expect.status",
+                            "sentinel.depends-on",
+                            "sentinel.failover.pool",
+                            "sentinel.heal.budgets",
+                            "sentinel.",
+                            "sentinel.probe.",
+                            "sentinel.probe..",
+                            "sentinel.probe..interval"}) {
     INFO(label);
     core::ServiceSettings start;
     start.enabled = true;
@@ -84,9 +106,12 @@ TEST_CASE("every label has a defined answer to nonsense") {
 }
 
 TEST_CASE("misspelt labels get a suggestion") {
-  const auto applied = apply({{"sentinel.heal.buget", "5/15m"}, {"sentinel.probe.api", "http://:80/"}, {"sentinel.probe.api.intervall", "5s"}});
+  const auto applied = apply({{"sentinel.heal.buget", "5/15m"},
+                              {"sentinel.probe.api", "http://:80/"},
+                              {"sentinel.probe.api.intervall", "5s"}});
   REQUIRE(applied.warnings.size() == 2);
-  CHECK(applied.warnings[0].ends_with("no such label; it is ignored; did you mean sentinel.heal.budget?"));
+  CHECK(applied.warnings[0].ends_with(
+      "no such label; it is ignored; did you mean sentinel.heal.budget?"));
   CHECK(applied.warnings[1].ends_with("did you mean sentinel.probe.api.interval?"));
 }
 
@@ -116,8 +141,10 @@ TEST_CASE("a probe of a label reaches its own container only") {
   CHECK(apply({{"sentinel.probe.a", "http://Other:80/"}}, {}, limits).settings.probes.size() == 1);
   CHECK(apply({{"sentinel.probe.a", "http://another:80/"}}, {}, limits).settings.probes.empty());
   limits.probe_hosts = {"*"};
-  CHECK(apply({{"sentinel.probe.a", "http://another:80/"}}, {}, limits).settings.probes.size() == 1);
-  CHECK(apply({{"sentinel.probe.a", "http://169.254.169.254/"}}, {}, limits).settings.probes.empty());
+  CHECK(apply({{"sentinel.probe.a", "http://another:80/"}}, {}, limits).settings.probes.size() ==
+        1);
+  CHECK(
+      apply({{"sentinel.probe.a", "http://169.254.169.254/"}}, {}, limits).settings.probes.empty());
 }
 
 TEST_CASE("labels override a probe of the defaults by name") {
@@ -126,7 +153,8 @@ TEST_CASE("labels override a probe of the defaults by name") {
   probe.name = "api";
   probe.url = "http://:80/";
   probe.interval = 30s;
-  const auto applied = apply({{"sentinel.probe.api.fall", "7"}, {"sentinel.probe.api", "http://:9000/up"}}, start);
+  const auto applied =
+      apply({{"sentinel.probe.api.fall", "7"}, {"sentinel.probe.api", "http://:9000/up"}}, start);
   REQUIRE(applied.settings.probes.size() == 1);
   CHECK(applied.settings.probes[0].port == 9000);
   CHECK(applied.settings.probes[0].interval == Duration{30s});
@@ -140,7 +168,8 @@ TEST_CASE("who is not enabled is not judged") {
   const auto bad = apply_labels({{"sentinel.enable", "maybe"}}, {}, {}, "x");
   CHECK_FALSE(bad.settings.enabled);
   REQUIRE(bad.warnings.size() == 1);
-  CHECK(bad.warnings[0] == "container x: label sentinel.enable=maybe: expected true or false; false is used");
+  CHECK(bad.warnings[0] ==
+        "container x: label sentinel.enable=maybe: expected true or false; false is used");
   core::ServiceSettings all;
   all.enabled = true;
   CHECK_FALSE(apply_labels({{"sentinel.enable", "FALSE"}}, all, {}, "x").settings.enabled);
@@ -148,14 +177,17 @@ TEST_CASE("who is not enabled is not judged") {
 
 TEST_CASE("a flood of labels is cut off and counted") {
   Labels labels;
-  for (int i = 0; i < 5000; ++i) labels.emplace_back("sentinel.junk" + std::to_string(i), std::string(5000, 'x'));
+  for (int i = 0; i < 5000; ++i)
+    labels.emplace_back("sentinel.junk" + std::to_string(i), std::string(5000, 'x'));
   const auto applied = apply(labels);
   REQUIRE(applied.warnings.size() == max_label_warnings + 1);
   for (const auto& warning : applied.warnings) CHECK(warning.size() < 600);
 }
 
 TEST_CASE("the order of labels does not matter") {
-  Labels labels{{"sentinel.probe.b", "http://:2/"}, {"sentinel.probe.a", "http://:1/"}, {"sentinel.heal", "kill"}};
+  Labels labels{{"sentinel.probe.b", "http://:2/"},
+                {"sentinel.probe.a", "http://:1/"},
+                {"sentinel.heal", "kill"}};
   const auto one = apply(labels);
   std::ranges::reverse(labels);
   CHECK(apply(labels).settings == one.settings);
@@ -168,4 +200,7 @@ TEST_CASE("settings of a service in the file") {
   CHECK(defaults.for_service("shop", "web").delay == Duration{1s});
   CHECK(defaults.for_service("blog", "web").delay == Duration{2s});
   CHECK(defaults.for_service("", "db").delay == Duration{});
+  CHECK_FALSE(defaults.without_label());
+  defaults.services["web"].enabled = true;
+  CHECK(defaults.without_label());
 }

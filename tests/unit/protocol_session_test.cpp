@@ -16,7 +16,8 @@ const std::string id(64, 'e');
 constexpr std::int64_t wall_start = 1'800'000'000'000'000'000;
 
 std::string event_line(std::int64_t time, std::string_view action = "die") {
-  return R"({"Type":"container","Action":")" + std::string(action) + R"(","Actor":{"ID":")" + id + R"("},"timeNano":)" + std::to_string(time) + "}\n";
+  return R"({"Type":"container","Action":")" + std::string(action) + R"(","Actor":{"ID":")" + id +
+         R"("},"timeNano":)" + std::to_string(time) + "}\n";
 }
 
 /// A session, virtual time, and an Engine that answers what it is told to.
@@ -28,7 +29,7 @@ struct Harness {
   std::optional<OpenStream> stream;  // as opened
   core::Time stream_ends = core::never;
   unsigned dropped = 0;
-  unsigned step = 0;                 // answers given
+  unsigned step = 0;  // answers given
   std::string engine = "26.1";
   ApiVersion highest{1, 45};
 
@@ -45,7 +46,8 @@ struct Harness {
         published.push_back(std::move(publish->event));
       } else if (std::holds_alternative<CloseStream>(command)) {
         stream.reset();
-        std::erase_if(asked, [](const SessionCommand& c) { return std::holds_alternative<OpenStream>(c); });
+        std::erase_if(
+            asked, [](const SessionCommand& c) { return std::holds_alternative<OpenStream>(c); });
       } else if (std::holds_alternative<DropCalls>(command)) {
         ++dropped;
       } else {
@@ -64,7 +66,8 @@ struct Harness {
     act([&](SessionCommands& out) {
       if (const auto* version = std::get_if<AskVersion>(&question)) {
         if (good) {
-          session.on_version(version->call, VersionAnswer{{engine, {1, 24}, highest}, at().wall_ns}, at(), out);
+          session.on_version(version->call, VersionAnswer{{engine, {1, 24}, highest}, at().wall_ns},
+                             at(), out);
         } else {
           session.on_version(version->call, std::unexpected(error), at(), out);
         }
@@ -84,7 +87,8 @@ struct Harness {
           session.on_list(list->call, std::unexpected(error), at(), out);
         }
       } else if (const auto* ping = std::get_if<AskPing>(&question)) {
-        session.on_ping(ping->call, good ? std::expected<void, Error>{} : std::unexpected(error), at(), out);
+        session.on_ping(ping->call, good ? std::expected<void, Error>{} : std::unexpected(error),
+                        at(), out);
       }
     });
   }
@@ -93,7 +97,8 @@ struct Harness {
     const auto call = stream->call;
     stream.reset();
     act([&](SessionCommands& out) {
-      session.on_stream_closed(call, clean ? std::nullopt : std::optional(Error{"reset"}), at(), out);
+      session.on_stream_closed(call, clean ? std::nullopt : std::optional(Error{"reset"}), at(),
+                               out);
     });
   }
 
@@ -141,7 +146,8 @@ struct Harness {
   }
   template <class T>
   std::size_t count() const {
-    return static_cast<std::size_t>(std::ranges::count_if(published, [](const core::Event& e) { return std::holds_alternative<T>(e); }));
+    return static_cast<std::size_t>(std::ranges::count_if(
+        published, [](const core::Event& e) { return std::holds_alternative<T>(e); }));
   }
 };
 
@@ -180,7 +186,8 @@ TEST_CASE("failing each step in turn ends connected again, with a list after the
   INFO("step " << failing);
   CHECK(h.session.state() == State::up);
   CHECK(h.session.connected());
-  CHECK(h.count<core::EngineConnected>() == h.count<core::EngineLost>() + (failing <= 3 ? (failing == 3 ? 1 : 0) : 1));
+  CHECK(h.count<core::EngineConnected>() ==
+        h.count<core::EngineLost>() + (failing <= 3 ? (failing == 3 ? 1 : 0) : 1));
   // What was missed during the failure is listed again.
   const auto gaps = std::ranges::count_if(h.published, [](const core::Event& e) {
     const auto* list = std::get_if<core::Listed>(&e);
@@ -226,7 +233,9 @@ TEST_CASE("the same reason is told once, another one again") {
     if (h.asked.empty()) h.advance_to(*h.session.next_deadline());
     const auto call = std::get<AskVersion>(h.asked.front()).call;
     h.asked.pop_front();
-    h.act([&](SessionCommands& out) { h.session.on_version(call, std::unexpected(Error{why}), h.at(), out); });
+    h.act([&](SessionCommands& out) {
+      h.session.on_version(call, std::unexpected(Error{why}), h.at(), out);
+    });
   };
   fail_version("refused");
   fail_version("refused");
@@ -242,7 +251,8 @@ TEST_CASE("an Engine that speaks no version of ours") {
   h.answer(true);
   CHECK(h.session.state() == State::waiting);
   REQUIRE(h.count<core::EngineLost>() == 1);
-  CHECK(std::get<core::EngineLost>(h.published[0]).reason.starts_with("Engine 26.1 speaks API 1.24 to 1.40"));
+  CHECK(std::get<core::EngineLost>(h.published[0])
+            .reason.starts_with("Engine 26.1 speaks API 1.24 to 1.40"));
   h.highest = {1, 60};
   h.run_until(h.now + 10s);
   CHECK(h.session.state() == State::up);
@@ -328,7 +338,8 @@ TEST_CASE("events become hints once") {
   h.connect();
   h.published.clear();
   const auto time = h.at().wall_ns;
-  const std::string lines = event_line(time) + event_line(time, "start") + event_line(time) + event_line(time + 1, "exec_create: die");
+  const std::string lines = event_line(time) + event_line(time, "start") + event_line(time) +
+                            event_line(time + 1, "exec_create: die");
   for (const char c : lines) h.bytes(std::string_view(&c, 1));
   REQUIRE(h.count<core::Hint>() == 2);
   CHECK(h.session.counts().duplicates == 1);
@@ -364,7 +375,8 @@ TEST_CASE("lists wanted together become one, and soon another") {
   h.connect();
   h.now += 1s;
   h.published.clear();
-  for (int i = 0; i < 50; ++i) h.act([&](SessionCommands& out) { h.session.relist(i == 30, h.at(), out); });
+  for (int i = 0; i < 50; ++i)
+    h.act([&](SessionCommands& out) { h.session.relist(i == 30, h.at(), out); });
   CHECK(h.asked.size() == 1);
   h.answer(true);
   CHECK(h.asked.empty());
