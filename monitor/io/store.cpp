@@ -204,13 +204,13 @@ class Store::Impl : public std::enable_shared_from_this<Impl> {
       ++stats_.commits;
       stats_.last_commit = took;
       stats_.durable = true;
-      everything_ = false;
       if (!was_durable) report(std::format("what must survive is stored in {} again", path_));
     } else {
       if (was_durable) {
         begin_failing(*fault);
       } else {
         ++stats_.failures;
+        everything_ = true;
       }
       for (const auto& key : batch.forgotten_services) mark(dirty_services_, key, max_services);
       for (const auto op : batch.forgotten_intents) mark(dirty_intents_, op, max_intents);
@@ -247,6 +247,7 @@ class Store::Impl : public std::enable_shared_from_this<Impl> {
     }
     dirty_services_.clear();
     dirty_intents_.clear();
+    everything_ = false;  // of what changes from here on, this batch knows nothing
     return batch;
   }
 

@@ -10,6 +10,10 @@ sentinel_test(io_probe_test io LINK sentinel_io SOURCES
 sentinel_test(io_runtime_test io LINK sentinel_io SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/runtime_test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/watchdog_test.cpp)
+add_executable(watchdog_target ${CMAKE_CURRENT_LIST_DIR}/watchdog_target.cpp)
+target_link_libraries(watchdog_target PRIVATE sentinel_io sentinel_flags)
+target_compile_definitions(io_runtime_test PRIVATE WATCHDOG_TARGET="$<TARGET_FILE:watchdog_target>")
+add_dependencies(io_runtime_test watchdog_target)
 
 add_executable(store_writer ${CMAKE_CURRENT_LIST_DIR}/store_writer.cpp)
 target_link_libraries(store_writer PRIVATE sentinel_io sentinel_flags)
