@@ -159,6 +159,8 @@ void Core::Impl::hint_intent(Container& c, HintKind kind) {
       if (p.signalled_before_die) p.ours = false;
       break;
     case HintKind::stop:
+      // Nobody can stop what our own operation left down: this one is its own, late.
+      if (p.ours && c.status.run == RunState::exited && !p.signalled) break;
       p.stop_seen = true;
       p.ours = false;
       break;

@@ -106,7 +106,8 @@ void Checker::delivered(const core::Event& event, const Origin& origin, Time now
       case core::HintKind::die:
       case core::HintKind::stop: {
         const bool own_time = now >= s.own_from && now <= s.own_until;  // looks like our own
-        const bool told = hint->kind == core::HintKind::stop || s.person_kill_true > Time::min();
+        const bool prompt = now - origin.truth_at < 2s;
+        const bool told = hint->kind == core::HintKind::stop || (prompt && s.person_kill_true > Time::min());
         if (origin.cause == Cause::person && told && !own_time) s.person_stop_true = origin.truth_at;
         s.person_kill_true = Time::min();
         break;

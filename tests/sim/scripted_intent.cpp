@@ -294,3 +294,40 @@ TEST_CASE("a second stop during our restart is interference, and is told") {
   }
   CHECK(s.count(NoticeKind::interference) == 1);
 }
+
+TEST_CASE("a late stop event of our own operation is nobody's will") {
+  Script s;
+  const auto web = s.add("web", [](ContainerInfo& info) { info.settings.backoff.min = 30s; });
+  s.connect();
+  s.manual = true;
+  s.turns(web, EngineHealth::unhealthy);
+  s.run(10ms);
+  REQUIRE(s.operations.size() == 1);
+  s.exits(web, 128);
+  s.answer(s.operations[0], OperationResult::failed, "cannot start");
+  s.run(10s);
+  s.feed(Hint{web, HintKind::stop});  // its start failed; the stop before it is heard of only now
+  s.manual = false;
+  s.run(1min);
+  CHECK(s.state("web") == State::healthy);
+}
+
+TEST_CASE("a stop event heard after the next start does not count against a later heal") {
+  Script s;
+  const auto web = s.add("web");
+  s.connect();
+  s.turns(web, EngineHealth::unhealthy);
+  s.run(10s);
+  REQUIRE(s.state("web") == State::healthy);
+  s.feed(Hint{web, HintKind::stop});
+  s.run(1min);
+  s.manual = true;
+  s.turns(web, EngineHealth::unhealthy);
+  s.run(10s);
+  REQUIRE(s.operations.size() == 2);
+  s.exits(web, 128);
+  s.answer(s.operations[1], OperationResult::failed, "cannot start");
+  s.manual = false;
+  s.run(2min);
+  CHECK(s.state("web") == State::healthy);
+}
