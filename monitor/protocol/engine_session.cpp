@@ -203,7 +203,9 @@ void EngineSession::on_ping(CallNumber call, std::expected<void, Error> answer, 
   if (call != ping_call_ || call == 0) return;
   ping_call_ = 0;
   calls_since_ = at.now;
-  if (!answer) lose(answer.error().message, at, out);
+  if (answer) return;
+  ++counts_.reconnects;  // the stream is given up with the rest
+  lose(answer.error().message, at, out);
 }
 
 void EngineSession::on_call_started(Moment at) {
