@@ -1,0 +1,2 @@
+# ledger.cpp: one restart more than the budget
+s/used\(\) >= budget\.restarts \?/used() > budget.restarts ?/

@@ -1,0 +1,2 @@
+# states.cpp: Swarm tasks are healed
+/if \(info\.swarm_task\)/d
