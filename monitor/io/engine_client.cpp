@@ -38,21 +38,6 @@ protocol::SessionOptions session_options(const EngineOptions& options) {
   return session;
 }
 
-std::string status_text(std::string_view what, const EngineAnswer& answer) {
-  const std::string message = protocol::error_message(answer.body);
-  return std::string(what) + ": the Engine answered " + std::to_string(answer.status) +
-         (message.empty() ? "" : " " + message);
-}
-
-core::OperationResult operation_result(unsigned status) {
-  using enum core::OperationResult;
-  if (status >= 200 && status < 300) return done;
-  if (status == 304) return not_modified;
-  if (status == 404) return gone;
-  if (status == 409) return conflict;
-  return failed;
-}
-
 template <class... Handlers>
 struct Overloaded : Handlers... {
   using Handlers::operator()...;
@@ -134,17 +119,11 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
     }
     const core::Duration stop_timeout =
         std::clamp<core::Duration>(action.stop_timeout, {}, longest_stop);
-    const bool stops = action.step == core::Step::restart || action.step == core::Step::stop;
-    std::string target =
-        "/containers/" + action.id.hex() + "/" + std::string(to_string(action.step));
-    if (stops) {
-      target +=
-          "?t=" + std::to_string(std::chrono::ceil<std::chrono::seconds>(stop_timeout).count());
-    }
     EngineConnection::Exchange exchange;
     exchange.method = "POST";
-    exchange.target = versioned(target);
-    exchange.timeout = (stops ? stop_timeout : core::Duration{}) + options_.timeouts.operation;
+    exchange.target = versioned(operation_target(action.id, action.step, stop_timeout));
+    exchange.timeout = (waits_for_stop(action.step) ? stop_timeout : core::Duration{}) +
+                       options_.timeouts.operation;
     exchange.limits.max_body = small_body;
     const auto connection = make_connection();
     exchange.on_end = [weak = weak_from_this(), connection, op = action.op,
@@ -268,8 +247,8 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
     connection->start(std::move(exchange));
   }
 
-  static protocol::Error status_error(std::string_view what, const EngineResult& result) {
-    return {result ? status_text(what, *result) : result.error().text};
+  static protocol::Error protocol_error(std::string_view what, const EngineResult& result) {
+    return {result_text(what, result)};
   }
 
   void ask_version(protocol::CallNumber call) {
@@ -277,7 +256,7 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
            [call](Impl& self, EngineResult result) {
              std::expected<protocol::VersionAnswer, protocol::Error> answer;
              if (!result || result->status != 200) {
-               answer = std::unexpected(status_error("GET /version", result));
+               answer = std::unexpected(protocol_error("GET /version", result));
              } else if (auto version = protocol::parse_version(result->body)) {
                answer = protocol::VersionAnswer{std::move(*version),
                                                 protocol::engine_clock(wall_clock(), result->date)};
@@ -299,7 +278,7 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
              if (result && result->status == 200) {
                answer = protocol::parse_list(result->body);
              } else {
-               answer = std::unexpected(status_error("container list", result));
+               answer = std::unexpected(protocol_error("container list", result));
              }
              self.session_step([&](auto at, auto& out) {
                self.session_.on_call_finished(!result, at, out);
@@ -313,7 +292,7 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
            [call](Impl& self, EngineResult result) {
              std::expected<void, protocol::Error> answer;
              if (!result || result->status != 200)
-               answer = std::unexpected(status_error("GET /_ping", result));
+               answer = std::unexpected(protocol_error("GET /_ping", result));
              self.session_step([&](auto at, auto& out) {
                self.session_.on_ping(call, std::move(answer), at, out);
              });
@@ -348,7 +327,7 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
       if (!self) return;
       self->count("events", result);
       std::optional<protocol::Error> error;
-      if (!result || result->status != 200) error = status_error("event stream", result);
+      if (!result || result->status != 200) error = protocol_error("event stream", result);
       self->session_step([&](auto at, auto& out) {
         self->session_.on_stream_closed(call, std::move(error), at, out);
       });
@@ -408,28 +387,7 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
   void on_inspected(EngineConnection& connection, const WaitingInspect& asked,
                     EngineResult result) {
     count("inspect", result);
-    core::Inspected answer;
-    answer.id = asked.id;
-    if (!result) {
-      answer.error = result.error().text;
-    } else if (result->status == 404) {
-      answer.outcome = core::Inspected::Outcome::gone;
-    } else if (result->status != 200) {
-      answer.error = status_text("inspect", *result);
-    } else {
-      const auto clock = protocol::engine_clock(wall_clock(), result->date);
-      auto facts = protocol::parse_inspect(result->body, inspect_context_, clock);
-      if (!facts) {
-        answer.error = facts.error().message;
-      } else if (facts->info->id != asked.id) {
-        // Ids are looked up among names too: this is another container that is merely called like
-        // the one we meant.
-        answer.outcome = core::Inspected::Outcome::gone;
-      } else {
-        answer.outcome = core::Inspected::Outcome::found;
-        answer.facts = std::move(*facts);
-      }
-    }
+    auto answer = read_inspected(asked.id, result, inspect_context_, wall_clock());
     const bool failed = !result;
     result = EngineAnswer{};
     connection.expire_after(idle_connection);
@@ -468,19 +426,13 @@ class EngineClient::Impl : public std::enable_shared_from_this<EngineClient::Imp
     count(to_string(step), result);
     connection->abandon();
     std::erase(operators_, connection);
-    core::OperationDone answer{op, step, core::OperationResult::unknown, {}};
-    if (result) {
-      answer.result = operation_result(result->status);
-      if (answer.result != core::OperationResult::done)
-        answer.detail = status_text(to_string(step), *result);
-    } else {
-      answer.detail = result.error().text;
+    if (!result) {
       session_step([this](auto at, auto& out) {
         session_.on_call_started(at);
         session_.on_call_finished(true, at, out);
       });
     }
-    if (!stopped_) sink_(std::move(answer));
+    if (!stopped_) sink_(read_operation(op, step, result));
   }
 
   void deliver_later(core::Event event) {

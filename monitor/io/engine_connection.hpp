@@ -22,29 +22,11 @@
 #include <vector>
 
 #include "core/time.hpp"
+#include "io/engine_answers.hpp"
 #include "io/engine_endpoint.hpp"
 #include "protocol/http_response.hpp"
 
 namespace sentinel::io {
-
-struct EngineAnswer {
-  unsigned status = 0;
-  std::string body;  // empty for streams
-  std::string date;
-};
-
-struct EngineFailure {
-  enum class Kind : std::uint8_t {
-    connect,
-    timeout,
-    closed,
-    protocol,
-    cancelled
-  } kind = Kind::closed;
-  std::string text;  // escaped
-};
-
-using EngineResult = std::expected<EngineAnswer, EngineFailure>;
 
 class EngineConnection : public std::enable_shared_from_this<EngineConnection> {
  public:
