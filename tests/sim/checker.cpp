@@ -14,9 +14,11 @@ using core::Step;
 
 namespace {
 
-// The core may act on an inspect that is one second old and waits 250 ms for the store; the rest is the schedule's jitter.
+// The core may act on an inspect that is one second old and waits 250 ms for the store; the rest is
+// the schedule's jitter.
 constexpr Duration fresh = 2s;
-// Events of an operation trail its answer for so long; without an answer, until it has been looked into.
+// Events of an operation trail its answer for so long; without an answer, until it has been looked
+// into.
 constexpr Duration own_events = 5s;
 constexpr Duration unclear_events = 65s;
 
@@ -34,8 +36,10 @@ bool belongs(core::Rung rung, Step step) {
 void Checker::fail(Index container, Time now, std::string what) {
   if (!failure_.empty()) return;
   culprit_ = container;
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count();
-  failure_ = std::move(what) + " [container " + std::to_string(container) + " at " + std::to_string(ms) + " ms]";
+  const auto ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(now.time_since_epoch()).count();
+  failure_ = std::move(what) + " [container " + std::to_string(container) + " at " +
+             std::to_string(ms) + " ms]";
 }
 
 Checker::Seen& Checker::seen(Index container) {
@@ -47,10 +51,13 @@ void Checker::process_started(const core::Restored& restored, Time now) {
   for (auto& [key, account] : accounts_) account.maintenance_until = Time::min();
   for (const core::ServiceRecord& record : restored.services) {
     Account& account = accounts_[record.key];
-    account.maintenance_until = record.maintenance_left > 0s ? now + record.maintenance_left : Time::min();
+    account.maintenance_until =
+        record.maintenance_left > 0s ? now + record.maintenance_left : Time::min();
     settle(account, now);
-    // What was never made durable is forgotten, and rightly so; what was durable must be in the record.
-    const auto kept = static_cast<std::size_t>(std::ranges::count_if(account.attempts, &Attempt::durable));
+    // What was never made durable is forgotten, and rightly so; what was durable must be in the
+    // record.
+    const auto kept =
+        static_cast<std::size_t>(std::ranges::count_if(account.attempts, &Attempt::durable));
     if (record.budget_left.size() < kept) {
       fail(0, now, "the stored record of " + record.key.to_string() + " forgot a restart");
     }
@@ -101,14 +108,17 @@ void Checker::delivered(const core::Event& event, const Origin& origin, Time now
       case core::HintKind::pause: s.pause_told = now; break;
       case core::HintKind::kill:
         // dockerd never sends it after the `die` it leads to; one that comes late proves nothing.
-        if (origin.cause == Cause::person && now - origin.truth_at < 50ms) s.person_kill_true = origin.truth_at;
+        if (origin.cause == Cause::person && now - origin.truth_at < 50ms)
+          s.person_kill_true = origin.truth_at;
         break;
       case core::HintKind::die:
       case core::HintKind::stop: {
         const bool own_time = now >= s.own_from && now <= s.own_until;  // looks like our own
         const bool prompt = now - origin.truth_at < 2s;
-        const bool told = hint->kind == core::HintKind::stop || (prompt && s.person_kill_true > Time::min());
-        if (origin.cause == Cause::person && told && !own_time) s.person_stop_true = origin.truth_at;
+        const bool told =
+            hint->kind == core::HintKind::stop || (prompt && s.person_kill_true > Time::min());
+        if (origin.cause == Cause::person && told && !own_time)
+          s.person_stop_true = origin.truth_at;
         s.person_kill_true = Time::min();
         break;
       }
@@ -142,14 +152,17 @@ void Checker::delivered(const core::Event& event, const Origin& origin, Time now
   } else if (std::holds_alternative<core::EngineLost>(event)) {
     engine_known_up_ = false;
   } else if (const auto* maintenance = std::get_if<core::SetMaintenance>(&event)) {
-    accounts_[maintenance->key].maintenance_until = maintenance->duration > 0s ? now + maintenance->duration : Time::min();
+    accounts_[maintenance->key].maintenance_until =
+        maintenance->duration > 0s ? now + maintenance->duration : Time::min();
   }
 }
 
 void Checker::acted(const core::Action& action, Time now) {
   if (const auto* store = std::get_if<core::StoreIntent>(&action)) {
-    if (!(store->intent.key == store->service.key)) fail(0, now, "an intent and its service record have different keys");
-    ops_[store->intent.op] = {store->intent, store->service.budget_left.size(), now, false, false, false, Step::restart};
+    if (!(store->intent.key == store->service.key))
+      fail(0, now, "an intent and its service record have different keys");
+    ops_[store->intent.op] = {
+        store->intent, store->service.budget_left.size(), now, false, false, false, Step::restart};
   } else if (const auto* operate = std::get_if<core::Operate>(&action)) {
     check_operate(*operate, now);
   } else if (const auto* change = std::get_if<core::Transition>(&action)) {
@@ -159,7 +172,8 @@ void Checker::acted(const core::Action& action, Time now) {
       case core::NoticeKind::healed: ++counters_.healed; break;
       case core::NoticeKind::quarantined: ++counters_.quarantined; break;
       case core::NoticeKind::intent_not_durable: ++counters_.not_durable; break;
-      case core::NoticeKind::service_removed:  // without a container for long: a later one begins anew
+      case core::NoticeKind::service_removed:  // without a container for long: a later one begins
+                                               // anew
         accounts_.erase(notice->key);
         break;
       case core::NoticeKind::storm_began:
@@ -179,27 +193,37 @@ void Checker::check_operate(const core::Operate& operate, Time now) {
   if (found == ops_.end()) return fail(index, now, "an operation without a stored intent");
   Op& op = found->second;
   if (!engine_known_up_) return fail(index, now, "an operation while the Engine is lost");
-  if (!op.answered && now - op.asked < 250ms) return fail(index, now, "an operation before its intent was stored");
-  if (op.intent.container != operate.id) return fail(index, now, "an operation on another container than intended");
-  if (!belongs(op.intent.rung, operate.step)) return fail(index, now, "a step that is not of the rung");
+  if (!op.answered && now - op.asked < 250ms)
+    return fail(index, now, "an operation before its intent was stored");
+  if (op.intent.container != operate.id)
+    return fail(index, now, "an operation on another container than intended");
+  if (!belongs(op.intent.rung, operate.step))
+    return fail(index, now, "a step that is not of the rung");
 
-  std::erase_if(in_flight_, [&](Index i) { return seen_[i].flight == 0 || seen_[i].flight_until <= now; });
-  if (in_flight_.size() >= config_.max_concurrent) return fail(index, now, "more operations in flight than the cap allows");
+  std::erase_if(in_flight_,
+                [&](Index i) { return seen_[i].flight == 0 || seen_[i].flight_until <= now; });
+  if (in_flight_.size() >= config_.max_concurrent)
+    return fail(index, now, "more operations in flight than the cap allows");
   op.last_step = operate.step;
   const bool first = !std::exchange(op.begun, true);
-  if (index == engine_.size()) return;  // gone and unknown: answered with 404, harmless; known_gone is checked below
+  if (index == engine_.size())
+    return;  // gone and unknown: answered with 404, harmless; known_gone is checked below
 
   const Container& truth = engine_[index];
   Seen& s = seen(index);
-  if (s.flight != 0 && s.flight_until > now) return fail(index, now, "two operations in flight on one container");
-  if (engine_.busy_for_sentinel(index)) return fail(index, now, "the Engine is still working on our previous operation");
+  if (s.flight != 0 && s.flight_until > now)
+    return fail(index, now, "two operations in flight on one container");
+  if (engine_.busy_for_sentinel(index))
+    return fail(index, now, "the Engine is still working on our previous operation");
   if (!may_be_healed(*truth.info)) return fail(index, now, "a container that must not be touched");
-  if (std::ranges::find(truth.info->settings.ladder, op.intent.rung) == truth.info->settings.ladder.end()) {
+  if (std::ranges::find(truth.info->settings.ladder, op.intent.rung) ==
+      truth.info->settings.ladder.end()) {
     return fail(index, now, "a rung that is not on the ladder");
   }
   const Duration timeout = truth.info->settings.stop_timeout.value_or(truth.info->stop_timeout);
   const bool stops = operate.step == Step::restart || operate.step == Step::stop;
-  if (stops && operate.stop_timeout != timeout) return fail(index, now, "not the container's stop timeout");
+  if (stops && operate.stop_timeout != timeout)
+    return fail(index, now, "not the container's stop timeout");
   if (first) check_first(operate, op, truth, s, index, now);
   check_known_intent(operate, truth, s, index, now);
 
@@ -210,39 +234,51 @@ void Checker::check_operate(const core::Operate& operate, Time now) {
   in_flight_.push_back(index);
 }
 
-void Checker::check_first(const core::Operate& operate, Op& op, const Container& truth, const Seen& s, Index index, Time now) {
-  if (s.outcome != core::Inspected::Outcome::found || (s.inspected_at < now - fresh && now > excused_until_)) {
+void Checker::check_first(const core::Operate& operate, Op& op, const Container& truth,
+                          const Seen& s, Index index, Time now) {
+  if (s.outcome != core::Inspected::Outcome::found ||
+      (s.inspected_at < now - fresh && now > excused_until_)) {
     return fail(index, now, "an operation without a fresh inspect before it");
   }
   const bool probed = !truth.info->settings.probes.empty();
-  const bool says_well = s.status.run == RunState::running &&
-                         (s.status.health == core::EngineHealth::healthy || s.status.health == core::EngineHealth::none);
-  if (says_well && !probed) return fail(index, now, "an operation although the inspect says that it is well");
+  const bool says_well =
+      s.status.run == RunState::running && (s.status.health == core::EngineHealth::healthy ||
+                                            s.status.health == core::EngineHealth::none);
+  if (says_well && !probed)
+    return fail(index, now, "an operation although the inspect says that it is well");
   if (says_well && !probes_lie_ && truth.serving && s.snapshot_at - truth.serving_since > 3min) {
     return fail(index, now, "an operation on a container that has been well for minutes");
   }
-  if (s.status.run == RunState::paused) return fail(index, now, "an operation on a container that the inspect says is paused");
+  if (s.status.run == RunState::paused)
+    return fail(index, now, "an operation on a container that the inspect says is paused");
   const Account& account = accounts_[truth.info->key];
   if (account.maintenance_until > now) return fail(index, now, "an operation during maintenance");
-  if (storm_since_ && op.asked > *storm_since_) return fail(index, now, "an operation begun while a storm is held");
-  if (operate.step == Step::start && op.intent.rung == core::Rung::kill && s.status.run == RunState::running) {
+  if (storm_since_ && op.asked > *storm_since_)
+    return fail(index, now, "an operation begun while a storm is held");
+  if (operate.step == Step::start && op.intent.rung == core::Rung::kill &&
+      s.status.run == RunState::running) {
     return fail(index, now, "a start of a running container");
   }
   check_budget(op, truth, index, now);
 }
 
-void Checker::check_known_intent(const core::Operate&, const Container& truth, const Seen& s, Index index, Time now) {
+void Checker::check_known_intent(const core::Operate&, const Container& truth, const Seen& s,
+                                 Index index, Time now) {
   if (s.known_gone) return fail(index, now, "an operation on a container that is known to be gone");
   const bool shown = s.snapshot_at >= truth.paused_at || s.pause_told > s.inspected_at;
-  if (truth.run == RunState::paused && shown && now > s.own_until) return fail(index, now, "an operation on a container that is known to be paused");
-  const bool stopped = (truth.run == RunState::exited || truth.run == RunState::removing) && truth.exit_cause == Cause::person;
-  if (stopped && s.person_stop_true >= truth.person_stopped_at && s.person_stop_true > Time::min()) {
+  if (truth.run == RunState::paused && shown && now > s.own_until)
+    return fail(index, now, "an operation on a container that is known to be paused");
+  const bool stopped = (truth.run == RunState::exited || truth.run == RunState::removing) &&
+                       truth.exit_cause == Cause::person;
+  if (stopped && s.person_stop_true >= truth.person_stopped_at &&
+      s.person_stop_true > Time::min()) {
     return fail(index, now, "an operation on a container that is known to be stopped by a person");
   }
 }
 
 void Checker::settle(Account& account, Time now) {
-  while (!account.attempts.empty() && account.clock(now) - account.attempts.front().mark >= account.budget.window) {
+  while (!account.attempts.empty() &&
+         account.clock(now) - account.attempts.front().mark >= account.budget.window) {
     account.attempts.pop_front();
   }
 }
@@ -260,17 +296,22 @@ void Checker::check_budget(const Op& op, const Container& truth, Index index, Ti
     ++counters_.trials;
     if (settings.trial == 0s) return fail(index, now, "a trial although there are none");
     const Time latest = std::max(account.last_trial, account.last_attempt);
-    if (latest > Time::min() && op.asked - latest < settings.trial - 1s) return fail(index, now, "a trial too early");
+    if (latest > Time::min() && op.asked - latest < settings.trial - 1s)
+      return fail(index, now, "a trial too early");
     account.last_trial = op.asked;  // from here the next one is counted; preparing takes a while
     return;
   }
-  if (account.attempts.size() >= settings.budget.restarts) return fail(index, now, "more restarts than the budget allows");
-  if (op.budget_marks < account.attempts.size() + 1) return fail(index, now, "the stored record does not count this restart");
+  if (account.attempts.size() >= settings.budget.restarts)
+    return fail(index, now, "more restarts than the budget allows");
+  if (op.budget_marks < account.attempts.size() + 1)
+    return fail(index, now, "the stored record does not count this restart");
   if (account.chain > 0) {
     Duration base = settings.backoff.min;
-    for (unsigned i = 1; i < account.chain && base < settings.backoff.max; ++i) base = std::min(base * 2, settings.backoff.max);
+    for (unsigned i = 1; i < account.chain && base < settings.backoff.max; ++i)
+      base = std::min(base * 2, settings.backoff.max);
     const Duration least = std::max(settings.backoff.min, base - base / 4);
-    if (now - account.last_attempt < least) return fail(index, now, "an attempt before its back-off is over");
+    if (now - account.last_attempt < least)
+      return fail(index, now, "an attempt before its back-off is over");
   }
   ++account.chain;
   account.last_attempt = now;
@@ -282,8 +323,9 @@ void Checker::transition(const core::Transition& change, Time now) {
   State& state = states_.try_emplace(change.service, State::unknown).first->second;
   if (change.from != state || change.from == change.to) {
     fail(engine_.find(change.container), now,
-         "transitions do not form a path: " + change.key.to_string() + " was " + std::string{to_string(state)} + ", then " +
-             std::string{to_string(change.from)} + " -> " + std::string{to_string(change.to)});
+         "transitions do not form a path: " + change.key.to_string() + " was " +
+             std::string{to_string(state)} + ", then " + std::string{to_string(change.from)} +
+             " -> " + std::string{to_string(change.to)});
   }
   state = change.to;
   Account& account = accounts_[change.key];
@@ -299,7 +341,8 @@ void Checker::transition(const core::Transition& change, Time now) {
 }
 
 void Checker::stepped(const core::Core& core, bool ticked, Time core_now, Time now) {
-  if (core.operations_in_flight() > config_.max_concurrent) fail(0, now, "the core counts more operations than the cap");
+  if (core.operations_in_flight() > config_.max_concurrent)
+    fail(0, now, "the core counts more operations than the cap");
   if (storm_since_ && now - *storm_since_ > config_.storm_hold + 2s && now > excused_until_) {
     fail(0, now, "a storm is held too long");
   }

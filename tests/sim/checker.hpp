@@ -1,17 +1,18 @@
 #pragma once
 
-// What must hold after every step, judged from the core's border (what it was told, what it asked for) and from the model's
-// truth. Where the two differ because of a race or a fault, the rule is what Sentinel could know: an action is judged by
-// the answers delivered to it before.
+// What must hold after every step, judged from the core's border (what it was told, what it asked
+// for) and from the model's truth. Where the two differ because of a race or a fault, the rule is
+// what Sentinel could know: an action is judged by the answers delivered to it before.
 //
 //   one operation per container in flight, at the border and in the Engine; never more than the cap
-//   no operation without a StoreIntent of it that was answered or is 250 ms old; none while the Engine is lost
-//   only containers that may be healed; none that is known to be paused, stopped by a person, gone or in maintenance
-//   the first step of an operation follows a fresh inspect, and not one that says "healthy"
-//   restarts per window of healthy time <= budget, at the border and in every stored record, across process restarts
-//   trials at least `trial` apart; back-off between attempts of one episode; steps that belong to the rung and the ladder
-//   transitions form a path; a storm is held for storm_hold at most and nothing new begins meanwhile
-//   after a tick nothing is due any more
+//   no operation without a StoreIntent of it that was answered or is 250 ms old; none while the
+//   Engine is lost only containers that may be healed; none that is known to be paused, stopped by
+//   a person, gone or in maintenance the first step of an operation follows a fresh inspect, and
+//   not one that says "healthy" restarts per window of healthy time <= budget, at the border and in
+//   every stored record, across process restarts trials at least `trial` apart; back-off between
+//   attempts of one episode; steps that belong to the rung and the ladder transitions form a path;
+//   a storm is held for storm_hold at most and nothing new begins meanwhile after a tick nothing is
+//   due any more
 
 #include <deque>
 #include <map>
@@ -29,9 +30,9 @@ namespace sentinel::sim {
 
 /// Where a delivered event comes from; known to the world, not to the core.
 struct Origin {
-  Index container = 0;      // of a hint or an inspect
+  Index container = 0;  // of a hint or an inspect
   Cause cause = Cause::itself;
-  Time truth_at{};          // when it was true
+  Time truth_at{};  // when it was true
 };
 
 struct Counters {
@@ -76,14 +77,16 @@ class Checker {
     core::Inspected::Outcome outcome = core::Inspected::Outcome::failed;
     core::ContainerStatus status;
     bool known_gone = false;
-    Time pause_told = Time::min();        // when a pause was delivered
-    // When the latest stop by a person happened that was told beyond doubt: a `stop`, or a `kill` and the `die` it led to.
+    Time pause_told = Time::min();  // when a pause was delivered
+    // When the latest stop by a person happened that was told beyond doubt: a `stop`, or a `kill`
+    // and the `die` it led to.
     Time person_stop_true = Time::min();
     Time person_kill_true = Time::min();
-    // Our latest step, and until when its events may come: a person's stop in between cannot be told from our own.
+    // Our latest step, and until when its events may come: a person's stop in between cannot be
+    // told from our own.
     Time own_from = Time::min();
     Time own_until = Time::min();
-    Time flight_until = Time::min();      // an operation is unanswered until then
+    Time flight_until = Time::min();  // an operation is unanswered until then
     core::OperationId flight = 0;
   };
   struct Attempt {
@@ -91,7 +94,7 @@ class Checker {
     Duration mark{};  // on the service's healthy clock
     bool durable = false;
   };
-  struct Account {  // of one service key, across processes
+  struct Account {                 // of one service key, across processes
     std::deque<Attempt> attempts;  // not forgiven yet
     core::Budget budget;
     Duration healthy{};
@@ -103,7 +106,9 @@ class Checker {
     unsigned chain = 0;  // attempts without a healthy moment in between
     Time maintenance_until = Time::min();
     Time quarantined_at = Time::min();
-    Duration clock(Time now) const { return healthy_since ? healthy + (now - *healthy_since) : healthy; }
+    Duration clock(Time now) const {
+      return healthy_since ? healthy + (now - *healthy_since) : healthy;
+    }
   };
   struct Op {
     core::IntentRecord intent;
@@ -117,8 +122,10 @@ class Checker {
 
   void fail(Index container, Time now, std::string what);
   void check_operate(const core::Operate& operate, Time now);
-  void check_first(const core::Operate& operate, Op& op, const Container& truth, const Seen& seen, Index index, Time now);
-  void check_known_intent(const core::Operate& operate, const Container& truth, const Seen& seen, Index index, Time now);
+  void check_first(const core::Operate& operate, Op& op, const Container& truth, const Seen& seen,
+                   Index index, Time now);
+  void check_known_intent(const core::Operate& operate, const Container& truth, const Seen& seen,
+                          Index index, Time now);
   void check_budget(const Op& op, const Container& truth, Index index, Time now);
   void transition(const core::Transition& transition, Time now);
   Seen& seen(Index container);

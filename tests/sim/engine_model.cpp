@@ -46,15 +46,18 @@ void EngineModel::begin_running(Index container, Time now) {
   emitted.clear();
 }
 
-void EngineModel::operate(Index container, Step step, Duration stop_timeout, Cause cause, std::uint64_t reference, Time now) {
+void EngineModel::operate(Index container, Step step, Duration stop_timeout, Cause cause,
+                          std::uint64_t reference, Time now) {
   Container& c = containers_[container];
   const auto answer = [&](OperationResult result) {
     if (reference != 0) finished.push_back({reference, result});
   };
-  if (cause == Cause::person && (step == Step::stop || step == Step::kill)) c.person_stopped_at = now;
+  if (cause == Cause::person && (step == Step::stop || step == Step::kill))
+    c.person_stopped_at = now;
   if (!c.exists) return answer(OperationResult::gone);
   if (c.removing) return answer(OperationResult::failed);
-  if (step == Step::start && c.run == RunState::running) return answer(OperationResult::not_modified);
+  if (step == Step::start && c.run == RunState::running)
+    return answer(OperationResult::not_modified);
   if (step == Step::start && c.run == RunState::paused) return answer(OperationResult::conflict);
   if (step == Step::kill && !up(c)) return answer(OperationResult::conflict);
   if (step == Step::stop && !up(c)) {
@@ -91,8 +94,8 @@ void EngineModel::send_term(Index container, Duration stop_timeout, Cause cause,
   Container& c = containers_[container];
   emit(container, HintKind::kill, cause);
   const bool obeys = !c.hung && c.profile.term_time < stop_timeout;
-  schedule_.at(now + (obeys ? c.profile.term_time : stop_timeout + 20ms), What::process_exits, container, c.life,
-               pack(obeys ? 143 : 137, cause));
+  schedule_.at(now + (obeys ? c.profile.term_time : stop_timeout + 20ms), What::process_exits,
+               container, c.life, pack(obeys ? 143 : 137, cause));
 }
 
 void EngineModel::advance(Index task, Time now) {
@@ -157,8 +160,10 @@ void EngineModel::exited(Index container, int code, Cause cause, Time now) {
     emit(container, HintKind::oom, cause);
   }
   emit(container, HintKind::die, cause);
-  c.policy_delay = short_run && c.policy_delay > 0s ? std::min<Duration>(c.policy_delay * 2, 1min) : Duration{100ms};
-  const bool restarting = std::ranges::any_of(c.tasks, [&](Index t) { return tasks_[t].step == Step::restart; });
+  c.policy_delay = short_run && c.policy_delay > 0s ? std::min<Duration>(c.policy_delay * 2, 1min)
+                                                    : Duration{100ms};
+  const bool restarting =
+      std::ranges::any_of(c.tasks, [&](Index t) { return tasks_[t].step == Step::restart; });
   const std::vector<Index> waiting = c.tasks;
   for (const Index task : waiting) {
     if (tasks_[task].stage == Stage::stopping) advance(task, now);
@@ -184,7 +189,8 @@ void EngineModel::apply_policy(Index container, Time now) {
 void EngineModel::arm_check(Index container, Time now) {
   Container& c = containers_[container];
   if (!c.info->health_check || c.checking || c.run != RunState::running) return;
-  const bool settled = c.serving ? c.health == EngineHealth::healthy && c.streak == 0 : c.health == EngineHealth::unhealthy;
+  const bool settled = c.serving ? c.health == EngineHealth::healthy && c.streak == 0
+                                 : c.health == EngineHealth::unhealthy;
   if (settled) return;
   const Duration interval = c.info->health_check->interval;
   const auto round = (now - c.started) / interval + 1;
@@ -258,10 +264,12 @@ void EngineModel::on(const Item& item, Time now) {
     if (t.stage != Stage::starting || t.serial != item.stamp) return;
     const Index container = t.container;
     const Container& c = containers_[container];
-    if (!c.exists || c.removing) return finish(item.subject, c.exists ? OperationResult::failed : OperationResult::gone);
+    if (!c.exists || c.removing)
+      return finish(item.subject, c.exists ? OperationResult::failed : OperationResult::gone);
     if (up(c)) {  // somebody else was quicker
       if (t.step == Step::restart) emit(container, HintKind::restart, t.cause);
-      return finish(item.subject, t.step == Step::restart ? OperationResult::done : OperationResult::not_modified);
+      return finish(item.subject, t.step == Step::restart ? OperationResult::done
+                                                          : OperationResult::not_modified);
     }
     const bool started = start(container, t.cause, now);
     if (started && t.step == Step::restart) emit(container, HintKind::restart, t.cause);
@@ -273,7 +281,9 @@ void EngineModel::on(const Item& item, Time now) {
     case What::app_changes: return app_changes(item.subject, item.detail, now);
     case What::health_check: return check(item.subject, now);
     case What::process_exits:
-      if (up(c)) exited(item.subject, static_cast<int>(item.detail & 0xFFU), static_cast<Cause>(item.detail >> 8U), now);
+      if (up(c))
+        exited(item.subject, static_cast<int>(item.detail & 0xFFU),
+               static_cast<Cause>(item.detail >> 8U), now);
       return;
     case What::policy_restart:
       if (c.run == RunState::restarting && !down_ && !start(item.subject, Cause::engine, now)) {
@@ -335,7 +345,8 @@ void EngineModel::crash(bool live_restore, Time now) {
     const bool ours = busy_for_sentinel(i);
     const std::vector<Index> waiting = c.tasks;
     for (const Index task : waiting) {
-      tasks_[task].reference = 0;  // the connection broke with the daemon: nobody gets an answer from here
+      tasks_[task].reference =
+          0;  // the connection broke with the daemon: nobody gets an answer from here
       finish(task, OperationResult::unknown);
     }
     if (live_restore && !in_operation) continue;
@@ -363,11 +374,14 @@ void EngineModel::revive(Time now) {
       continue;
     }
     if (c.run == RunState::created) continue;
-    // `always` comes back even after a stop by hand; measured on 20.10 for a restart that was cut short.
+    // `always` comes back even after a stop by hand; measured on 20.10 for a restart that was cut
+    // short.
     if (c.info->restart_policy == RestartPolicy::always) {
       c.manually_stopped = false;
     }
-    if (c.exit_cause != Cause::engine && c.run != RunState::restarting && c.info->restart_policy != RestartPolicy::always) continue;
+    if (c.exit_cause != Cause::engine && c.run != RunState::restarting &&
+        c.info->restart_policy != RestartPolicy::always)
+      continue;
     c.policy_delay = 100ms;
     apply_policy(i, now);
   }
@@ -404,7 +418,8 @@ Index EngineModel::find(const core::ContainerId& id) const {
 }
 
 bool EngineModel::busy_for_sentinel(Index container) const {
-  return std::ranges::any_of(containers_[container].tasks, [&](Index t) { return tasks_[t].cause == Cause::sentinel; });
+  return std::ranges::any_of(containers_[container].tasks,
+                             [&](Index t) { return tasks_[t].cause == Cause::sentinel; });
 }
 
 bool EngineModel::curable(Index container) const {

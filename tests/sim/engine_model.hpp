@@ -1,12 +1,13 @@
 #pragma once
 
-// A model of a Docker Engine and of what runs in its containers, in virtual time. It follows dockerd in what matters to a
-// healer: the order of events, the health check's start period and retries, the silent reset to `starting`, restart
-// policies with their back-off, operations that go on when the client has gone, two operations on one container at once,
-// and what is left after the daemon was killed.
+// A model of a Docker Engine and of what runs in its containers, in virtual time. It follows
+// dockerd in what matters to a healer: the order of events, the health check's start period and
+// retries, the silent reset to `starting`, restart policies with their back-off, operations that go
+// on when the client has gone, two operations on one container at once, and what is left after the
+// daemon was killed.
 //
-// A container: created -> running <-> paused; running -> exited, by itself, by an operation or with the daemon;
-// exited -> (restarting ->) running by policy or operation; any -> gone.
+// A container: created -> running <-> paused; running -> exited, by itself, by an operation or with
+// the daemon; exited -> (restarting ->) running by policy or operation; any -> gone.
 
 #include <cstdint>
 #include <memory>
@@ -35,18 +36,22 @@ enum class Nature : std::uint8_t {
   hopeless,   // never works again once it has failed
 };
 
-enum class Failing : std::uint8_t { unhealthy, hanging, exiting };  // hanging ignores SIGTERM as well
+enum class Failing : std::uint8_t {
+  unhealthy,
+  hanging,
+  exiting
+};  // hanging ignores SIGTERM as well
 
 struct Profile {
   Nature nature = Nature::steady;
   Failing failing = Failing::unhealthy;
   int exit_code = 1;
-  Duration boot = std::chrono::milliseconds{200};  // from start until it serves
-  Duration up_time = std::chrono::hours{4};        // mean time until it fails
-  unsigned restarts_needed = 1;                    // stubborn only
+  Duration boot = std::chrono::milliseconds{200};      // from start until it serves
+  Duration up_time = std::chrono::hours{4};            // mean time until it fails
+  unsigned restarts_needed = 1;                        // stubborn only
   Duration term_time = std::chrono::milliseconds{50};  // from SIGTERM to exit
-  std::uint32_t start_failure_ppm = 0;             // chance that a start fails, while there are faults
-  std::uint32_t oom_ppm = 0;                       // chance that an exit is an OOM kill
+  std::uint32_t start_failure_ppm = 0;  // chance that a start fails, while there are faults
+  std::uint32_t oom_ppm = 0;            // chance that an exit is an OOM kill
 };
 
 enum class Cause : std::uint8_t { itself, person, sentinel, engine };
@@ -67,15 +72,15 @@ struct Container {
   bool serving = false;  // what a probe or a health check finds
   bool hung = false;
   bool failed_once = false;
-  unsigned restarts_left = 0;    // stubborn: until it works again
-  std::uint64_t life = 0;        // of scheduled items: each start and exit begins a new one
+  unsigned restarts_left = 0;  // stubborn: until it works again
+  std::uint64_t life = 0;      // of scheduled items: each start and exit begins a new one
   std::uint64_t check_stamp = 0;
   bool checking = false;
 
   bool manually_stopped = false;  // as dockerd keeps it: the policy does not apply
   Cause exit_cause = Cause::itself;
   Duration policy_delay{};
-  std::vector<Index> tasks;       // operations in progress on it
+  std::vector<Index> tasks;  // operations in progress on it
 
   // For the invariants only.
   Time serving_since{};
@@ -104,7 +109,8 @@ class EngineModel {
   void begin_running(Index container, Time now);
 
   /// An operation; finished ones appear in `finished`. `reference` 0: nobody waits for the answer.
-  void operate(Index container, core::Step step, Duration stop_timeout, Cause cause, std::uint64_t reference, Time now);
+  void operate(Index container, core::Step step, Duration stop_timeout, Cause cause,
+               std::uint64_t reference, Time now);
   bool pause(Index container, Time now);
   bool unpause(Index container, Time now);
   void rename(Index container, std::shared_ptr<const core::ContainerInfo> info, Time now);
@@ -149,7 +155,9 @@ class EngineModel {
     std::uint64_t serial = 0;  // tasks are reused; scheduled items carry this
   };
 
-  void emit(Index container, core::HintKind kind, Cause cause) { emitted.push_back({container, kind, cause}); }
+  void emit(Index container, core::HintKind kind, Cause cause) {
+    emitted.push_back({container, kind, cause});
+  }
   bool start(Index container, Cause cause, Time now);
   void exited(Index container, int code, Cause cause, Time now);
   void send_term(Index container, Duration stop_timeout, Cause cause, Time now);
@@ -160,7 +168,9 @@ class EngineModel {
   void app_changes(Index container, std::uint32_t change, Time now);
   void set_serving(Index container, bool serving, Time now);
   void apply_policy(Index container, Time now);
-  std::int64_t engine_clock(Time now) const { return 1'700'000'000'000'000'000 + now.time_since_epoch().count(); }
+  std::int64_t engine_clock(Time now) const {
+    return 1'700'000'000'000'000'000 + now.time_since_epoch().count();
+  }
 
   Schedule& schedule_;
   Prng& prng_;

@@ -97,7 +97,8 @@ core::ContainerId draw_id(Prng& prng) {
   return *core::ContainerId::parse(hex);
 }
 
-Blueprint draw_blueprint(Prng& prng, const std::string& project, const std::string& service, unsigned replica) {
+Blueprint draw_blueprint(Prng& prng, const std::string& project, const std::string& service,
+                         unsigned replica) {
   Blueprint b;
   b.info.image = "image";
   b.info.key = {project, service, replica};
@@ -106,8 +107,8 @@ Blueprint draw_blueprint(Prng& prng, const std::string& project, const std::stri
   b.info.auto_remove = prng.chance(20'000);
   b.info.swarm_task = prng.chance(20'000);
   b.info.stop_timeout = prng.between(1s, 15s);
-  constexpr std::array policies{core::RestartPolicy::no, core::RestartPolicy::on_failure, core::RestartPolicy::always,
-                                core::RestartPolicy::unless_stopped};
+  constexpr std::array policies{core::RestartPolicy::no, core::RestartPolicy::on_failure,
+                                core::RestartPolicy::always, core::RestartPolicy::unless_stopped};
   b.info.restart_policy = policies[prng.below(4)];
   if (b.info.auto_remove) b.info.restart_policy = core::RestartPolicy::no;
   const std::uint32_t watch = prng.below(10);  // by whom: health check, probe, both, nobody
@@ -123,12 +124,13 @@ Blueprint draw_blueprint(Prng& prng, const std::string& project, const std::stri
     b.info.settings.probes.push_back(draw_probe(prng, "a"));
     if (prng.chance(200'000)) b.info.settings.probes.push_back(draw_probe(prng, "b"));
   }
-  if (prng.chance(30'000)) b.info.warnings.emplace_back("sentinel.heal.budget: \"lots\" is not like 5/15m");
+  if (prng.chance(30'000))
+    b.info.warnings.emplace_back("sentinel.heal.budget: \"lots\" is not like 5/15m");
   return b;
 }
 
-std::shared_ptr<const core::ContainerInfo> build(const Blueprint& blueprint, Prng& prng, const std::string& name,
-                                                 std::int64_t created) {
+std::shared_ptr<const core::ContainerInfo> build(const Blueprint& blueprint, Prng& prng,
+                                                 const std::string& name, std::int64_t created) {
   auto info = std::make_shared<core::ContainerInfo>(blueprint.info);
   info->id = draw_id(prng);
   info->name = name;
@@ -137,7 +139,8 @@ std::shared_ptr<const core::ContainerInfo> build(const Blueprint& blueprint, Prn
 }
 
 bool may_be_healed(const core::ContainerInfo& info) {
-  return info.settings.enabled && !info.own && !info.swarm_task && !info.auto_remove && !info.settings.ladder.empty();
+  return info.settings.enabled && !info.own && !info.swarm_task && !info.auto_remove &&
+         !info.settings.ladder.empty();
 }
 
 }  // namespace sentinel::sim

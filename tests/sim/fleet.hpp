@@ -19,11 +19,12 @@ struct Blueprint {
   Profile profile;
 };
 
-Blueprint draw_blueprint(Prng& prng, const std::string& project, const std::string& service, unsigned replica);
+Blueprint draw_blueprint(Prng& prng, const std::string& project, const std::string& service,
+                         unsigned replica);
 
 /// A new container of it.
-std::shared_ptr<const core::ContainerInfo> build(const Blueprint& blueprint, Prng& prng, const std::string& name,
-                                                 std::int64_t created);
+std::shared_ptr<const core::ContainerInfo> build(const Blueprint& blueprint, Prng& prng,
+                                                 const std::string& name, std::int64_t created);
 
 /// Sentinel may act on it at all, by what does not change while it lives.
 bool may_be_healed(const core::ContainerInfo& info);

@@ -1,4 +1,5 @@
-// People at work: deployments, stops, pauses, restarts by hand, maintenance; at times on just what Sentinel works on.
+// People at work: deployments, stops, pauses, restarts by hand, maintenance; at times on just what
+// Sentinel works on.
 
 #include <algorithm>
 #include <utility>
@@ -72,21 +73,25 @@ void World::create_successor(Service& service, Errand& errand, const std::string
 bool World::step_of(Errand& errand) {
   Service& service = services_[errand.service];
   const Duration own_timeout = service.blueprint.info.stop_timeout;
-  const auto act = [&](Index container, Step step) { engine_.operate(container, step, own_timeout, Cause::person, 0, now_); };
+  const auto act = [&](Index container, Step step) {
+    engine_.operate(container, step, own_timeout, Cause::person, 0, now_);
+  };
   errand.pause_between = prng_.chance(500'000) ? prng_.between(50ms, 2s) : prng_.between(1s, 10s);
   switch (errand.kind) {
     case ErrandKind::stop:
     case ErrandKind::kill:
       if (errand.step == 0) {
         act(service.container, errand.kind == ErrandKind::stop ? Step::stop : Step::kill);
-        errand.pause_between = prng_.chance(500'000) ? prng_.between(1s, 1min) : prng_.between(1min, 3h);
+        errand.pause_between =
+            prng_.chance(500'000) ? prng_.between(1s, 1min) : prng_.between(1min, 3h);
         return prng_.chance(800'000);
       }
       act(service.container, Step::start);
       return false;
     case ErrandKind::pause:
       if (errand.step == 0) {
-        errand.pause_between = prng_.chance(500'000) ? prng_.between(1s, 1min) : prng_.between(1min, 3h);
+        errand.pause_between =
+            prng_.chance(500'000) ? prng_.between(1s, 1min) : prng_.between(1min, 3h);
         return engine_.pause(service.container, now_);
       }
       engine_.unpause(service.container, now_);
@@ -131,7 +136,9 @@ bool World::step_of(Errand& errand) {
     case ErrandKind::maintain: {
       if (!core_ || now_ < paused_until_) return false;
       const bool ends = errand.step > 0;
-      tell(core::SetMaintenance{service.blueprint.info.key, ends ? Duration{} : prng_.between(1min, 2h)}, {});
+      tell(core::SetMaintenance{service.blueprint.info.key,
+                                ends ? Duration{} : prng_.between(1min, 2h)},
+           {});
       errand.pause_between = prng_.between(30s, 2h);
       return !ends && prng_.chance(500'000);
     }

@@ -1,7 +1,8 @@
 #pragma once
 
-// The only source of chance in a simulation: xoshiro256** seeded by splitmix64 (both public domain algorithms by Blackman
-// and Vigna), integers only, so that a seed means the same on every machine and compiler.
+// The only source of chance in a simulation: xoshiro256** seeded by splitmix64 (both public domain
+// algorithms by Blackman and Vigna), integers only, so that a seed means the same on every machine
+// and compiler.
 
 #include <array>
 #include <bit>
@@ -50,13 +51,16 @@ class Prng {
     return low + core::Duration{static_cast<std::int64_t>(next() % span)};
   }
 
-  /// Roughly exponential with the given mean: -log2 by leading zeros and a linear mantissa, no floating point.
+  /// Roughly exponential with the given mean: -log2 by leading zeros and a linear mantissa, no
+  /// floating point.
   core::Duration around(core::Duration mean) {
     const std::uint64_t bits = next() | 1U;
     const auto zeros = static_cast<std::int64_t>(std::countl_zero(bits));
-    const auto rest = static_cast<std::int64_t>(((~bits << zeros) >> 44U) & 0x7FFFFU);  // 0 .. 2^19-1
-    const std::int64_t log2_fixed = (zeros << 19U) + rest;                           // in 1/2^19
-    const std::int64_t scaled = (mean.count() >> 10U) * 710 / 1024;                  // ln 2, mean/1024 to stay in range
+    const auto rest =
+        static_cast<std::int64_t>(((~bits << zeros) >> 44U) & 0x7FFFFU);  // 0 .. 2^19-1
+    const std::int64_t log2_fixed = (zeros << 19U) + rest;                // in 1/2^19
+    const std::int64_t scaled =
+        (mean.count() >> 10U) * 710 / 1024;  // ln 2, mean/1024 to stay in range
     return core::Duration{((scaled * log2_fixed) >> 19U) << 10U};
   }
 

@@ -11,23 +11,25 @@
 namespace sentinel::sim {
 
 enum class What : std::uint8_t {
-  // inside the Engine model: `subject` is a container, `stamp` its life (items of an older life are void)
+  // inside the Engine model: `subject` is a container, `stamp` its life (items of an older life are
+  // void)
   app_changes,
   health_check,
   process_exits,
   policy_restart,
-  task_starts,       // `subject` is a task
+  task_starts,  // `subject` is a task
   // the world
-  request_arrives,   // our operation reaches the Engine; `subject` is a request
+  request_arrives,  // our operation reaches the Engine; `subject` is a request
   request_times_out,
-  inspect_taken,     // the Engine takes the snapshot an inspect will answer with; `subject` is a parcel
+  inspect_taken,  // the Engine takes the snapshot an inspect will answer with; `subject` is a
+                  // parcel
   list_taken,
-  store_applied,     // `subject` is a store job
-  deliver,           // `subject` is a parcel for the core
+  store_applied,  // `subject` is a store job
+  deliver,        // `subject` is a parcel for the core
   tick,
   relist,
   operator_acts,
-  operator_step,     // `subject` is an errand
+  operator_step,  // `subject` is an errand
   engine_fault,
   engine_back,
   process_fault,
@@ -45,7 +47,8 @@ struct Item {
 
 class Schedule {
  public:
-  void at(core::Time when, What what, std::uint32_t subject = 0, std::uint64_t stamp = 0, std::uint32_t detail = 0) {
+  void at(core::Time when, What what, std::uint32_t subject = 0, std::uint64_t stamp = 0,
+          std::uint32_t detail = 0) {
     queue_.push({when, ++order_, stamp, subject, detail, what});
   }
   bool empty() const { return queue_.empty(); }

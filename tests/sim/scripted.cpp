@@ -57,7 +57,8 @@ void Script::regain_engine() { connect(); }
 void Script::list(bool after_gap) {
   Listed listed;
   listed.after_gap = after_gap;
-  for (const auto& [id, model] : containers_) listed.containers.push_back({id, model.status.run, model.status.health});
+  for (const auto& [id, model] : containers_)
+    listed.containers.push_back({id, model.status.run, model.status.health});
   feed(listed);
 }
 
@@ -130,7 +131,9 @@ ContainerFacts Script::facts(const ContainerId& id) const {
   return facts;
 }
 
-void Script::at(Duration in, std::function<void()> what) { later_.emplace(now_ + in, std::move(what)); }
+void Script::at(Duration in, std::function<void()> what) {
+  later_.emplace(now_ + in, std::move(what));
+}
 
 void Script::feed(const Event& event) {
   Actions actions;
@@ -173,12 +176,15 @@ void Script::perform(const Action& action) {
     if (hold_probes) return;
     at(1ms, [this, token = probe->token, id = probe->info->id] {
       const auto model = containers_.find(id);
-      const bool well = model != containers_.end() && model->second.status.run == RunState::running &&
+      const bool well = model != containers_.end() &&
+                        model->second.status.run == RunState::running &&
                         model->second.status.health != EngineHealth::unhealthy;
       const auto said = probe_says.find(id);
       ProbeFinished result;
       result.token = token;
-      result.verdict = said != probe_says.end() ? said->second : well ? Verdict::pass : Verdict::fail;
+      result.verdict = said != probe_says.end() ? said->second
+                       : well                   ? Verdict::pass
+                                                : Verdict::fail;
       if (result.verdict == Verdict::fail) {
         result.reason = ProbeReason::refused;
         result.sentence = "connection refused";
@@ -198,7 +204,8 @@ void Script::perform(const Action& action) {
 void Script::carry_out(const Operate& operate) {
   const ContainerId id = operate.id;
   const bool running = containers_.contains(id) && status(id).run == RunState::running;
-  const auto flag = [](const std::map<ContainerId, bool>& flags, const ContainerId& key, bool otherwise) {
+  const auto flag = [](const std::map<ContainerId, bool>& flags, const ContainerId& key,
+                       bool otherwise) {
     const auto found = flags.find(key);
     return found == flags.end() ? otherwise : found->second;
   };
@@ -222,11 +229,15 @@ void Script::carry_out(const Operate& operate) {
       if (step == Step::restart) hint(id, HintKind::restart);
     });
     at(done_in + boot, [this, id, works] {
-      if (!containers_.contains(id) || status(id).run != RunState::running || !info(id).health_check) return;
+      if (!containers_.contains(id) || status(id).run != RunState::running ||
+          !info(id).health_check)
+        return;
       turns(id, works ? EngineHealth::healthy : EngineHealth::unhealthy);
     });
   }
-  at(done_in, [this, operate, id] { answer(operate, containers_.contains(id) ? OperationResult::done : OperationResult::gone); });
+  at(done_in, [this, operate, id] {
+    answer(operate, containers_.contains(id) ? OperationResult::done : OperationResult::gone);
+  });
 }
 
 void Script::answer(const Operate& operate, OperationResult result, std::string detail) {
@@ -263,7 +274,8 @@ bool Script::run_until(const std::function<bool()>& condition, Duration limit) {
 
 ServiceView Script::view(const std::string& name) const {
   const auto found = core_.find(name);
-  if (found.size() != 1) throw std::logic_error(name + ": " + std::to_string(found.size()) + " services");
+  if (found.size() != 1)
+    throw std::logic_error(name + ": " + std::to_string(found.size()) + " services");
   return found.front();
 }
 
@@ -276,8 +288,8 @@ std::size_t Script::sent(const ContainerId& id) const {
 }
 
 std::size_t Script::sent(const ContainerId& id, Step step) const {
-  return static_cast<std::size_t>(
-      std::ranges::count_if(operations, [&](const Operate& o) { return o.id == id && o.step == step; }));
+  return static_cast<std::size_t>(std::ranges::count_if(
+      operations, [&](const Operate& o) { return o.id == id && o.step == step; }));
 }
 
 const Notice* Script::last(NoticeKind kind) const {

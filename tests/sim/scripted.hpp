@@ -1,7 +1,8 @@
 #pragma once
 
-// A small language for cases at the core's border: one core, a handful of containers, virtual time. Inspects, intents and
-// probes are answered by themselves unless held; operations are carried out as a healthy Engine would unless `manual`.
+// A small language for cases at the core's border: one core, a handful of containers, virtual time.
+// Inspects, intents and probes are answered by themselves unless held; operations are carried out
+// as a healthy Engine would unless `manual`.
 
 #include <algorithm>
 #include <deque>
@@ -22,9 +23,11 @@ class Script {
  public:
   explicit Script(Config config = {}, std::optional<Restored> restored = std::nullopt);
 
-  // --- the world: what is there --------------------------------------------------------------------------------------
+  // --- the world: what is there
+  // --------------------------------------------------------------------------------------
   using Tweak = std::function<void(ContainerInfo&)>;
-  /// A running, healthy container of service `name` with a health check (5 s, 2 retries), watched and healed by restart.
+  /// A running, healthy container of service `name` with a health check (5 s, 2 retries), watched
+  /// and healed by restart.
   ContainerId add(const std::string& name, const Tweak& tweak = {});
   /// EngineConnected and the first list; runs until everything has been inspected.
   void connect();
@@ -33,7 +36,8 @@ class Script {
   void regain_engine();
   void list(bool after_gap = false);
 
-  // --- what happens to containers, with the Engine's events in their order --------------------------------------------
+  // --- what happens to containers, with the Engine's events in their order
+  // --------------------------------------------
   void turns(const ContainerId& id, EngineHealth health);
   void exits(const ContainerId& id, int code, bool oom = false);
   void starts(const ContainerId& id);
@@ -46,25 +50,28 @@ class Script {
   /// From here on events are lost.
   bool deaf = false;
 
-  // --- how things answer -----------------------------------------------------------------------------------------------
+  // --- how things answer
+  // -----------------------------------------------------------------------------------------------
   bool hold_inspects = false;
   bool hold_store = false;
   bool store_works = true;
   bool hold_probes = false;
-  bool manual = false;  // operations are only recorded
-  std::map<ContainerId, bool> cured;         // by a restart; default true
-  std::map<ContainerId, bool> hung;          // ignores SIGTERM
+  bool manual = false;                        // operations are only recorded
+  std::map<ContainerId, bool> cured;          // by a restart; default true
+  std::map<ContainerId, bool> hung;           // ignores SIGTERM
   std::map<ContainerId, Verdict> probe_says;  // default: pass while healthy
-  Duration boot = 4s;                        // from start to healthy or unhealthy
+  Duration boot = 4s;                         // from start to healthy or unhealthy
 
-  // --- time ------------------------------------------------------------------------------------------------------------
+  // --- time
+  // ------------------------------------------------------------------------------------------------------------
   void feed(const Event& event);
   void run(Duration duration);
   bool run_until(const std::function<bool()>& condition, Duration limit);
   void answer(const Operate& operate, OperationResult result, std::string detail = {});
   Time now() const { return now_; }
 
-  // --- what was seen ---------------------------------------------------------------------------------------------------
+  // --- what was seen
+  // ---------------------------------------------------------------------------------------------------
   std::deque<Operate> operations;
   std::vector<Transition> transitions;
   std::vector<Notice> notices;

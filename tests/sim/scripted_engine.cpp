@@ -67,7 +67,9 @@ TEST_CASE("the Engine is lost in mid-restart and the restart had happened: not r
   CHECK(s.state("web") == State::healthy);
 }
 
-TEST_CASE("the Engine is killed in mid-restart and leaves the container down: it is started within 30 s") {
+TEST_CASE(
+    "the Engine is killed in mid-restart and leaves the container down: it is started within 30 "
+    "s") {
   Script s;
   const auto web = s.add("web");
   s.connect();
@@ -229,7 +231,8 @@ TEST_CASE("another container under an old id is not believed to be the old one")
   CHECK(s.operations.empty());
 }
 
-TEST_CASE("answers to inspects that fail or never come are asked for again, a bounded number of times") {
+TEST_CASE(
+    "answers to inspects that fail or never come are asked for again, a bounded number of times") {
   Script s;
   const auto web = s.add("web");
   s.connect();
@@ -336,7 +339,8 @@ TEST_CASE("no storm below five services, below half, or with the hold off") {
 
 TEST_CASE("a wrong label is told once per container") {
   Script s;
-  s.add("web", [](ContainerInfo& info) { info.warnings = {"sentinel.heal.budget is not like 5/15m"}; });
+  s.add("web",
+        [](ContainerInfo& info) { info.warnings = {"sentinel.heal.budget is not like 5/15m"}; });
   s.connect();
   CHECK(s.count(NoticeKind::label_warning) == 1);
   for (int i = 0; i < 5; ++i) {

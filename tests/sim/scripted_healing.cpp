@@ -1,4 +1,5 @@
-// Healing from the failure to its end: attempts, verification, ladder, budget, quarantine and trial.
+// Healing from the failure to its end: attempts, verification, ladder, budget, quarantine and
+// trial.
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -31,7 +32,8 @@ TEST_CASE("an unhealthy container is restarted once and found healthy again") {
   CHECK(s.operations.front().step == Step::restart);
   CHECK(s.operations.front().stop_timeout == 10s);
   CHECK(s.state("web") == State::healthy);
-  CHECK(path(s) == std::vector{State::healthy, State::unhealthy, State::recovering, State::healthy});
+  CHECK(path(s) ==
+        std::vector{State::healthy, State::unhealthy, State::recovering, State::healthy});
   CHECK(s.transitions.back().down_for.has_value());
   REQUIRE(s.count(NoticeKind::healed) == 1);
   CHECK(s.last(NoticeKind::healed)->result == "healthy");
@@ -210,8 +212,9 @@ TEST_CASE("attempts are spaced by a growing back-off from the second on") {
 
 TEST_CASE("the ladder goes from restart to kill to stop, and stopped stays stopped") {
   Script s;
-  const auto web =
-      s.add("web", [](ContainerInfo& info) { info.settings.ladder = {Rung::restart, Rung::kill, Rung::stop}; });
+  const auto web = s.add("web", [](ContainerInfo& info) {
+    info.settings.ladder = {Rung::restart, Rung::kill, Rung::stop};
+  });
   s.connect();
   s.cured[web] = false;
   s.turns(web, EngineHealth::unhealthy);

@@ -1,4 +1,5 @@
-// People's will and other keepers: what is paused, stopped, removed, replaced or not ours is left alone.
+// People's will and other keepers: what is paused, stopped, removed, replaced or not ours is left
+// alone.
 
 #include <catch2/catch_test_macros.hpp>
 
@@ -207,7 +208,8 @@ TEST_CASE("a crash is healed where heal.on names exited, and reported where it d
   CHECK(s.last(NoticeKind::left_alone)->text.find("exited") != std::string::npos);
 }
 
-TEST_CASE("an exit nobody saw, with a signal's code, counts as wanted; with another code as a crash") {
+TEST_CASE(
+    "an exit nobody saw, with a signal's code, counts as wanted; with another code as a crash") {
   Script s;
   const auto heal = [](ContainerInfo& info) { info.settings.heal_on.exited = true; };
   const auto term = s.add("term", heal);
@@ -252,14 +254,17 @@ TEST_CASE("the Engine's restart policy is let work") {
 
 TEST_CASE("what is not ours is never touched") {
   Script s;
-  const auto unwatched = s.add("unwatched", [](ContainerInfo& info) { info.settings.enabled = false; });
+  const auto unwatched =
+      s.add("unwatched", [](ContainerInfo& info) { info.settings.enabled = false; });
   const auto own = s.add("own", [](ContainerInfo& info) { info.own = true; });
   const auto swarm = s.add("swarm", [](ContainerInfo& info) { info.swarm_task = true; });
   const auto remove = s.add("remove", [](ContainerInfo& info) { info.auto_remove = true; });
   const auto observed = s.add("observed", [](ContainerInfo& info) { info.settings.ladder = {}; });
-  const auto probe_only = s.add("probe-only", [](ContainerInfo& info) { info.settings.heal_on.unhealthy = false; });
+  const auto probe_only =
+      s.add("probe-only", [](ContainerInfo& info) { info.settings.heal_on.unhealthy = false; });
   s.connect();
-  for (const auto& id : {unwatched, own, swarm, remove, observed, probe_only}) s.turns(id, EngineHealth::unhealthy);
+  for (const auto& id : {unwatched, own, swarm, remove, observed, probe_only})
+    s.turns(id, EngineHealth::unhealthy);
   s.run(48h);
   CHECK(s.operations.empty());
   CHECK_FALSE(s.is_known("unwatched"));
@@ -289,7 +294,8 @@ TEST_CASE("a second stop during our restart is interference, and is told") {
   s.turns(web, EngineHealth::unhealthy);
   s.run(10ms);
   REQUIRE(s.operations.size() == 1);
-  for (const auto kind : {HintKind::kill, HintKind::kill, HintKind::die, HintKind::stop, HintKind::stop}) {
+  for (const auto kind :
+       {HintKind::kill, HintKind::kill, HintKind::die, HintKind::stop, HintKind::stop}) {
     s.feed(Hint{web, kind});
   }
   CHECK(s.count(NoticeKind::interference) == 1);

@@ -153,7 +153,8 @@ TEST_CASE("after a long pause missed probes are skipped, not made up for") {
   const auto before = s.probes.size();
   Actions actions;
   s.core().on(Tick{}, s.now() + 1h, actions);
-  const auto started = std::ranges::count_if(actions, [](const Action& a) { return std::holds_alternative<StartProbe>(a); });
+  const auto started = std::ranges::count_if(
+      actions, [](const Action& a) { return std::holds_alternative<StartProbe>(a); });
   CHECK(started <= 1);
   CHECK(s.probes.size() == before);
 }

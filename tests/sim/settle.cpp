@@ -1,10 +1,12 @@
 // Liveness: what must be true of every service once nothing goes wrong any more, and by when.
 //
-// The bound, from the settings of the world's own services (maxima; N containers, C places under the cap):
-//   notice   = relist + health check (start period + (interval + timeout) x (retries + 1)) + probes (interval x fall)
-//   place    = (stop timeout + answer slack + confirmation) x ceil(N / C)      waiting for all others once
-//   attempt  = notice + longest back-off + delay + storm hold + place + verify timeout
-//   bound    = rest of a maintenance + (budget + 1) x attempt + restarts that a cure takes x (trial + attempt)
+// The bound, from the settings of the world's own services (maxima; N containers, C places under
+// the cap):
+//   notice   = relist + health check (start period + (interval + timeout) x (retries + 1)) + probes
+//   (interval x fall) place    = (stop timeout + answer slack + confirmation) x ceil(N / C) waiting
+//   for all others once attempt  = notice + longest back-off + delay + storm hold + place + verify
+//   timeout bound    = rest of a maintenance + (budget + 1) x attempt + restarts that a cure takes
+//   x (trial + attempt)
 
 #include <algorithm>
 #include <map>
@@ -21,9 +23,9 @@ namespace {
 
 constexpr Duration answer_slack = 25s;
 constexpr Duration confirmation = 60s;
-constexpr Duration relist = 75s;       // a minute, and an answer that is late
+constexpr Duration relist = 75s;  // a minute, and an answer that is late
 constexpr Duration longest_maintenance = 2h;
-constexpr unsigned longest_cure = 6;   // restarts of a stubborn application
+constexpr unsigned longest_cure = 6;  // restarts of a stubborn application
 
 Duration notice(const core::ContainerInfo& info) {
   Duration d = relist;
@@ -35,7 +37,9 @@ Duration notice(const core::ContainerInfo& info) {
   return d + info.settings.start_grace.value_or(0s);
 }
 
-bool detectable(const core::ContainerInfo& info) { return info.health_check || !info.settings.probes.empty(); }
+bool detectable(const core::ContainerInfo& info) {
+  return info.health_check || !info.settings.probes.empty();
+}
 
 /// A failure of the running application may be acted on.
 bool may_act_running(const core::ContainerInfo& info) {
@@ -55,17 +59,20 @@ Duration World::settle_bound() const {
   Duration longest_operation{};
   for (const Service& s : services_) {
     const auto& info = s.blueprint.info;
-    longest_operation = std::max(longest_operation, info.settings.stop_timeout.value_or(info.stop_timeout));
+    longest_operation =
+        std::max(longest_operation, info.settings.stop_timeout.value_or(info.stop_timeout));
   }
   const Duration place = (longest_operation + answer_slack + confirmation) * rounds;
   Duration bound{};
   for (const Service& s : services_) {
     const auto& info = s.blueprint.info;
     const auto& settings = info.settings;
-    const Duration verify = settings.verify_timeout.value_or(core::default_verify_timeout(info.health_check));
+    const Duration verify =
+        settings.verify_timeout.value_or(core::default_verify_timeout(info.health_check));
     const Duration attempt =
         notice(info) + settings.backoff.max + settings.delay + config_.storm_hold + place + verify;
-    bound = std::max(bound, (settings.budget.restarts + 1) * attempt + longest_cure * (settings.trial + attempt));
+    bound = std::max(bound, (settings.budget.restarts + 1) * attempt +
+                                longest_cure * (settings.trial + attempt));
   }
   return longest_maintenance + bound;
 }
@@ -83,21 +90,23 @@ bool World::settled(std::string& why) {
     if (service_settled(service, view == views.end() ? nullptr : &view->second, why)) continue;
     const Container& truth = engine_[service.container];
     unsettled_ = service.container;
-    why = service.blueprint.info.key.to_string() + " (container " + std::to_string(service.container) + ", really " +
-          std::string{to_string(truth.run)} + ", " + std::string{to_string(truth.health)} +
+    why = service.blueprint.info.key.to_string() + " (container " +
+          std::to_string(service.container) + ", really " + std::string{to_string(truth.run)} +
+          ", " + std::string{to_string(truth.health)} +
           (truth.serving ? ", serving" : ", not serving") + "; nature " +
           std::to_string(static_cast<int>(truth.profile.nature)) + "): " + why;
     if (view != views.end()) {
       const core::ServiceView& v = view->second;
-      why += "; seen as " + std::string{to_string(v.state)} + ", phase " + v.phase + ", reason '" + v.reason + "', decision '" +
-             v.decision + "'";
+      why += "; seen as " + std::string{to_string(v.state)} + ", phase " + v.phase + ", reason '" +
+             v.reason + "', decision '" + v.decision + "'";
     }
     return false;
   }
   return true;
 }
 
-bool World::service_settled(const Service& service, const core::ServiceView* view, std::string& why) const {
+bool World::service_settled(const Service& service, const core::ServiceView* view,
+                            std::string& why) const {
   const Container& truth = engine_[service.container];
   const core::ContainerInfo& info = service.blueprint.info;
   if (!info.settings.enabled) {
@@ -117,7 +126,8 @@ bool World::service_settled(const Service& service, const core::ServiceView* vie
     why = "blind";
     return false;
   }
-  const bool in_quarantine = view->state == State::quarantined || checker_.quarantined_since(info.key, calm_at_);
+  const bool in_quarantine =
+      view->state == State::quarantined || checker_.quarantined_since(info.key, calm_at_);
   const bool explained = !view->decision.empty();
   if (!explained && view->state != State::healthy && view->state != State::degraded) {
     why = "no word of what will be done or why nothing is";
@@ -125,17 +135,13 @@ bool World::service_settled(const Service& service, const core::ServiceView* vie
   }
   const bool curable = engine_.curable(service.container);
   switch (truth.run) {
-    case RunState::paused:
-      why = "paused, unseen";
-      return view->overlays.paused;
+    case RunState::paused: why = "paused, unseen"; return view->overlays.paused;
     case RunState::created:
     case RunState::dead:
     case RunState::removing:
       why = "not running, seen otherwise";
       return view->state == State::stopped || view->state == State::quarantined;
-    case RunState::restarting:
-      why = "the restart policy is at work";
-      return !curable;
+    case RunState::restarting: why = "the restart policy is at work"; return !curable;
     case RunState::exited: {
       why = "exited, seen otherwise";
       if (view->state == State::stopped) {
@@ -156,7 +162,8 @@ bool World::service_settled(const Service& service, const core::ServiceView* vie
   }
   if (!curable) {
     // By its luck, well or in quarantine; or in the hands of its restart policy.
-    if (truth.profile.nature == Nature::relapsing || truth.profile.failing == Failing::exiting) return true;
+    if (truth.profile.nature == Nature::relapsing || truth.profile.failing == Failing::exiting)
+      return true;
     why = "cannot be healed, not quarantined";
     return !may_act_running(info) || in_quarantine;
   }

@@ -1,4 +1,5 @@
-// Our process as the core sees it: what performs the actions and brings the answers, with all that can happen to them.
+// Our process as the core sees it: what performs the actions and brings the answers, with all that
+// can happen to them.
 
 #include <algorithm>
 #include <utility>
@@ -72,22 +73,27 @@ void World::perform(core::Action& action) {
   if (const auto* inspect = std::get_if<core::Inspect>(&action)) return perform_inspect(*inspect);
   if (const auto* operate = std::get_if<core::Operate>(&action)) return perform_operate(*operate);
   if (const auto* probe = std::get_if<core::StartProbe>(&action)) return perform_probe(*probe);
-  if (const auto* relist = std::get_if<core::Relist>(&action)) return ask_list(relist->after_gap, 5ms);
-  if (std::holds_alternative<core::StoreIntent>(action) || std::holds_alternative<core::ForgetIntent>(action) ||
+  if (const auto* relist = std::get_if<core::Relist>(&action))
+    return ask_list(relist->after_gap, 5ms);
+  if (std::holds_alternative<core::StoreIntent>(action) ||
+      std::holds_alternative<core::ForgetIntent>(action) ||
       std::holds_alternative<core::StoreService>(action)) {
     perform_store(std::move(action));
   }
 }
 
-// --- inspects and lists -----------------------------------------------------------------------------------------------
+// --- inspects and lists
+// -----------------------------------------------------------------------------------------------
 
 void World::perform_inspect(const core::Inspect& inspect) {
-  core::Inspected reply{inspect.id, inspect.token, core::Inspected::Outcome::failed, std::nullopt, "no connection"};
+  core::Inspected reply{inspect.id, inspect.token, core::Inspected::Outcome::failed, std::nullopt,
+                        "no connection"};
   const Index index = engine_.find(inspect.id);
   const Origin origin{index, Cause::itself, now_};
   if (!link_up_) return send(std::move(reply), 1ms, true, origin);
   if (!calm_ && prng_.chance(rates_.inspect_lost)) return;
-  if (!calm_ && prng_.chance(rates_.inspect_failed)) return send(std::move(reply), prng_.between(1ms, 10s), true, origin);
+  if (!calm_ && prng_.chance(rates_.inspect_failed))
+    return send(std::move(reply), prng_.between(1ms, 10s), true, origin);
   reply.error.clear();
 
   std::uint32_t slot = 0;
@@ -102,8 +108,8 @@ void World::perform_inspect(const core::Inspect& inspect) {
   const bool late = !calm_ && prng_.chance(rates_.inspect_late);
   const bool stale = !calm_ && prng_.chance(rates_.inspect_stale);
   const Duration transit = stale ? prng_.between(1s, 12s) : prng_.between(200us, 1ms);
-  schedule_.at(now_ + (late ? prng_.between(1s, 30s) : prng_.between(300us, 3ms)), What::inspect_taken, slot,
-               static_cast<std::uint64_t>(transit.count()));
+  schedule_.at(now_ + (late ? prng_.between(1s, 30s) : prng_.between(300us, 3ms)),
+               What::inspect_taken, slot, static_cast<std::uint64_t>(transit.count()));
 }
 
 void World::inspect_taken(std::uint32_t slot, Duration transit) {
@@ -132,11 +138,12 @@ void World::ask_list(bool after_gap, Duration in) {
 
 void World::list_taken(bool after_gap) {
   const bool late = !calm_ && prng_.chance(rates_.list_late);
-  send(core::Listed{engine_.list(), after_gap}, late ? prng_.between(1s, 10s) : prng_.between(1ms, 20ms), false,
-       {0, Cause::itself, now_});
+  send(core::Listed{engine_.list(), after_gap},
+       late ? prng_.between(1s, 10s) : prng_.between(1ms, 20ms), false, {0, Cause::itself, now_});
 }
 
-// --- operations -------------------------------------------------------------------------------------------------------
+// --- operations
+// -------------------------------------------------------------------------------------------------------
 
 void World::perform_operate(const core::Operate& operate) {
   const std::uint64_t reference = ++last_request_;
@@ -160,19 +167,23 @@ void World::request_arrives(std::uint64_t reference) {
   const auto found = requests_.find(reference);
   if (found == requests_.end()) return;
   Request& request = found->second;
-  if (engine_down_ || request.link != link_ || !link_up_) return;  // the loss of the link answers it
+  if (engine_down_ || request.link != link_ || !link_up_)
+    return;  // the loss of the link answers it
   request.reached = true;
   if (request.container == engine_.size() || !engine_[request.container].exists) {
     return answer(reference, OperationResult::gone, 1ms);
   }
-  if (!calm_ && prng_.chance(rates_.answer_pretends)) return answer(reference, OperationResult::done, 50ms);
-  engine_.operate(request.container, request.operate.step, request.operate.stop_timeout, Cause::sentinel, reference, now_);
+  if (!calm_ && prng_.chance(rates_.answer_pretends))
+    return answer(reference, OperationResult::done, 50ms);
+  engine_.operate(request.container, request.operate.step, request.operate.stop_timeout,
+                  Cause::sentinel, reference, now_);
   drain_engine();
 }
 
 void World::task_finished(const FinishedTask& task) {
   OperationResult result = task.result;
-  if (!calm_ && result == OperationResult::done && prng_.chance(rates_.answer_denies)) result = OperationResult::failed;
+  if (!calm_ && result == OperationResult::done && prng_.chance(rates_.answer_denies))
+    result = OperationResult::failed;
   const bool late = !calm_ && prng_.chance(rates_.answer_late);
   answer(task.reference, result, late ? prng_.between(1s, 20s) : prng_.between(300us, 3ms));
 }
@@ -185,7 +196,8 @@ void World::answer(std::uint64_t reference, OperationResult result, Duration tra
     core::OperationDone done{request.operate.op, request.operate.step, result, ""};
     if (result == OperationResult::failed) done.detail = "500";
     const Origin origin{request.container, Cause::sentinel, now_};
-    if (!calm_ && prng_.chance(rates_.answer_repeated)) send(done, transit + prng_.between(1ms, 60s), true, origin);
+    if (!calm_ && prng_.chance(rates_.answer_repeated))
+      send(done, transit + prng_.between(1ms, 60s), true, origin);
     send(std::move(done), transit, true, origin);
   }
   request.answered = true;
@@ -193,22 +205,26 @@ void World::answer(std::uint64_t reference, OperationResult result, Duration tra
   if (over) requests_.erase(found);
 }
 
-// --- probes -----------------------------------------------------------------------------------------------------------
+// --- probes
+// -----------------------------------------------------------------------------------------------------------
 
 void World::perform_probe(const core::StartProbe& probe) {
   if (!calm_ && prng_.chance(rates_.probe_lost)) return;
   const Index index = engine_.find(probe.info->id);
   const core::ProbeSpec& spec = probe.info->settings.probes.at(probe.token.probe);
-  core::ProbeFinished result{probe.token, core::Verdict::fail, core::ProbeReason::refused, {}, 1ms, 0};
+  core::ProbeFinished result{
+      probe.token, core::Verdict::fail, core::ProbeReason::refused, {}, 1ms, 0};
   Duration takes = prng_.between(300us, 5ms);
   if (probe.address.empty()) {
     result.reason = core::ProbeReason::no_address;
     result.sentence = "no address";
-  } else if (index < engine_.size() && engine_[index].run == core::RunState::running && engine_[index].serving) {
+  } else if (index < engine_.size() && engine_[index].run == core::RunState::running &&
+             engine_[index].serving) {
     result.verdict = core::Verdict::pass;
     result.reason = core::ProbeReason::none;
     result.http_status = 200;
-  } else if (index < engine_.size() && (engine_[index].hung || engine_[index].run == core::RunState::paused)) {
+  } else if (index < engine_.size() &&
+             (engine_[index].hung || engine_[index].run == core::RunState::paused)) {
     result.reason = core::ProbeReason::timeout;
     result.sentence = "no answer";
     takes = spec.timeout;
@@ -220,7 +236,8 @@ void World::perform_probe(const core::StartProbe& probe) {
   send(std::move(result), takes, true, {index, Cause::itself, now_});
 }
 
-// --- store ------------------------------------------------------------------------------------------------------------
+// --- store
+// ------------------------------------------------------------------------------------------------------------
 
 void World::perform_store(core::Action&& action) {
   std::uint32_t slot = 0;
@@ -234,14 +251,16 @@ void World::perform_store(core::Action&& action) {
   const bool late = !calm_ && prng_.chance(rates_.store_late);
   StoreJob& job = store_jobs_[slot];
   job = {std::move(action), process_, true, true};
-  // What is not answered is kept by the store until it can be written; it dies with the process only.
+  // What is not answered is kept by the store until it can be written; it dies with the process
+  // only.
   const bool answered = std::holds_alternative<core::StoreIntent>(job.action);
   if (answered && !calm_ && prng_.chance(rates_.store_fails)) job.works = false;
   if (answered && !calm_ && prng_.chance(rates_.store_silent)) {
     job.answers = false;
     job.works = prng_.chance(500'000);
   }
-  store_busy_until_ = std::max(store_busy_until_, now_) + (late ? prng_.between(100ms, 2s) : prng_.between(500us, 6ms));
+  store_busy_until_ = std::max(store_busy_until_, now_) +
+                      (late ? prng_.between(100ms, 2s) : prng_.between(500us, 6ms));
   schedule_.at(store_busy_until_, What::store_applied, slot);
 }
 
@@ -255,8 +274,9 @@ void World::store_applied(std::uint32_t slot) {
       kept_services_[intent->service.key] = intent->service;
       checker_.durable(intent->intent.op);
     }
-    if (job.answers) send(core::IntentStored{intent->intent.op, job.works}, 50us, true,
-                           {engine_.find(intent->intent.container), Cause::itself, now_});
+    if (job.answers)
+      send(core::IntentStored{intent->intent.op, job.works}, 50us, true,
+           {engine_.find(intent->intent.container), Cause::itself, now_});
   } else if (const auto* forget = std::get_if<core::ForgetIntent>(&job.action)) {
     kept_intents_.erase(forget->op);
     kept_services_[forget->service.key] = forget->service;
@@ -265,7 +285,8 @@ void World::store_applied(std::uint32_t slot) {
   }
 }
 
-// --- events of the Engine ---------------------------------------------------------------------------------------------
+// --- events of the Engine
+// ---------------------------------------------------------------------------------------------
 
 void World::hint(const EmittedHint& emitted) {
   if (!link_up_ || !core_) return;
@@ -278,7 +299,8 @@ void World::hint(const EmittedHint& emitted) {
   if (prng_.chance(rates_.hint_lost)) return;
   if (prng_.chance(rates_.hint_repeated)) send(event, prng_.between(1ms, 10s), false, origin);
   if (prng_.chance(rates_.hint_late)) return send(event, prng_.between(1s, 60s), false, origin);
-  if (prng_.chance(rates_.hint_reordered)) return send(event, prng_.between(1ms, 2s), false, origin);
+  if (prng_.chance(rates_.hint_reordered))
+    return send(event, prng_.between(1ms, 2s), false, origin);
   last_hint_at_ = std::max(last_hint_at_, now_ + prng_.between(200us, 600us));
   send(event, last_hint_at_ - now_, false, origin);
 }

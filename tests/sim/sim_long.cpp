@@ -1,5 +1,5 @@
-// Long simulations by hand: sim_long --seeds N --from S --containers C --days D. At a failure it prints the line that
-// replays it, and the last events of the container concerned.
+// Long simulations by hand: sim_long --seeds N --from S --containers C --days D. At a failure it
+// prints the line that replays it, and the last events of the container concerned.
 
 #include <charconv>
 #include <chrono>
@@ -35,7 +35,8 @@ struct Arguments {
 
 [[noreturn]] void usage() {
   std::fputs(
-      "usage: sim_long [--seeds N] [--from S] [--seed S] [--containers C] [--days D] [--measure] [--keep-going]\n"
+      "usage: sim_long [--seeds N] [--from S] [--seed S] [--containers C] [--days D] [--measure] "
+      "[--keep-going]\n"
       "                [--trace] [--only CONTAINER]\n",
       stderr);
   std::exit(2);
@@ -67,11 +68,16 @@ Arguments parse(int count, char** values) {
     }
     if (++i == count) usage();
     const std::string_view value = values[i];
-    if (option == "--seeds") a.seeds = number<std::uint64_t>(value);
-    else if (option == "--from") a.from = number<std::uint64_t>(value);
-    else if (option == "--containers") a.containers = number<unsigned>(value);
-    else if (option == "--days") a.days = number<unsigned>(value);
-    else if (option == "--only") a.trace_only = number<long>(value);
+    if (option == "--seeds")
+      a.seeds = number<std::uint64_t>(value);
+    else if (option == "--from")
+      a.from = number<std::uint64_t>(value);
+    else if (option == "--containers")
+      a.containers = number<unsigned>(value);
+    else if (option == "--days")
+      a.days = number<unsigned>(value);
+    else if (option == "--only")
+      a.trace_only = number<long>(value);
     else if (option == "--seed") {
       a.from = number<std::uint64_t>(value);
       a.seeds = 1;
@@ -93,8 +99,10 @@ WorldOptions options_for(const Arguments& a, std::uint64_t seed) {
 }
 
 void print_line(sentinel::core::Time at, const std::string& line) {
-  const auto ms = std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch()).count();
-  std::printf("  %12lld.%03lld %s\n", static_cast<long long>(ms / 1000), static_cast<long long>(ms % 1000), line.c_str());
+  const auto ms =
+      std::chrono::duration_cast<std::chrono::milliseconds>(at.time_since_epoch()).count();
+  std::printf("  %12lld.%03lld %s\n", static_cast<long long>(ms / 1000),
+              static_cast<long long>(ms % 1000), line.c_str());
 }
 
 void show_end_of(const Arguments& a, std::uint64_t seed, sentinel::sim::Index culprit) {
@@ -141,27 +149,33 @@ int main(int count, char** values) {
     sum.storms += outcome.counters.storms;
     if (outcome.failure.empty()) continue;
     ++failures;
-    std::printf("FAILED: %s\n  replay: sim_long --seed %llu --containers %u --days %u   (revision %s)\n",
-                outcome.failure.c_str(), static_cast<unsigned long long>(seed), a.containers, a.days, SENTINEL_SIM_REVISION);
+    std::printf(
+        "FAILED: %s\n  replay: sim_long --seed %llu --containers %u --days %u   (revision %s)\n",
+        outcome.failure.c_str(), static_cast<unsigned long long>(seed), a.containers, a.days,
+        SENTINEL_SIM_REVISION);
     if (a.keep_going == 0) {
       show_end_of(a, seed, outcome.culprit);
       return 1;
     }
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
-  std::printf("%llu worlds, %u containers, %u days of faults each; %llu failed\n", static_cast<unsigned long long>(a.seeds),
-              a.containers, a.days, static_cast<unsigned long long>(failures));
-  std::printf("%llu core events, %llu steps in %.1f s: %.0f events/s\n", static_cast<unsigned long long>(events),
-              static_cast<unsigned long long>(items), took.count(), static_cast<double>(events) / took.count());
+  std::printf("%llu worlds, %u containers, %u days of faults each; %llu failed\n",
+              static_cast<unsigned long long>(a.seeds), a.containers, a.days,
+              static_cast<unsigned long long>(failures));
+  std::printf("%llu core events, %llu steps in %.1f s: %.0f events/s\n",
+              static_cast<unsigned long long>(events), static_cast<unsigned long long>(items),
+              took.count(), static_cast<double>(events) / took.count());
   if (a.measure) {
     const double seconds = std::chrono::duration<double>(inside).count();
     std::printf("inside the core: %.1f s, %.0f ns an event, %.0f events/s\n", seconds,
                 seconds * 1e9 / static_cast<double>(events), static_cast<double>(events) / seconds);
   }
-  std::printf("%llu operations, %llu trials, %llu healed, %llu quarantined, %llu storms; settled within %lld s of calm at most\n",
-              static_cast<unsigned long long>(sum.operations), static_cast<unsigned long long>(sum.trials),
-              static_cast<unsigned long long>(sum.healed), static_cast<unsigned long long>(sum.quarantined),
-              static_cast<unsigned long long>(sum.storms),
-              static_cast<long long>(std::chrono::duration_cast<std::chrono::seconds>(longest).count()));
+  std::printf(
+      "%llu operations, %llu trials, %llu healed, %llu quarantined, %llu storms; settled within "
+      "%lld s of calm at most\n",
+      static_cast<unsigned long long>(sum.operations), static_cast<unsigned long long>(sum.trials),
+      static_cast<unsigned long long>(sum.healed), static_cast<unsigned long long>(sum.quarantined),
+      static_cast<unsigned long long>(sum.storms),
+      static_cast<long long>(std::chrono::duration_cast<std::chrono::seconds>(longest).count()));
   return failures == 0 ? 0 : 1;
 }

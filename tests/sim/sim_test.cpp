@@ -20,10 +20,12 @@ Outcome simulate(std::uint64_t seed, unsigned containers, std::chrono::hours fau
   return World{options}.run();
 }
 
-void check_seeds(std::uint64_t from, std::uint64_t count, unsigned containers, std::chrono::hours faulty) {
+void check_seeds(std::uint64_t from, std::uint64_t count, unsigned containers,
+                 std::chrono::hours faulty) {
   for (std::uint64_t seed = from; seed < from + count; ++seed) {
     const Outcome outcome = simulate(seed, containers, faulty);
-    INFO("replay: seed " << seed << ", " << containers << " containers, " << faulty.count() << " hours");
+    INFO("replay: seed " << seed << ", " << containers << " containers, " << faulty.count()
+                         << " hours");
     REQUIRE(outcome.failure == "");
     CHECK(outcome.core_events > 0);
   }
@@ -31,11 +33,17 @@ void check_seeds(std::uint64_t from, std::uint64_t count, unsigned containers, s
 
 }  // namespace
 
-TEST_CASE("small fleets keep every promise", "[sim]") { check_seeds(1, 40, 12, std::chrono::hours{24}); }
+TEST_CASE("small fleets keep every promise", "[sim]") {
+  check_seeds(1, 40, 12, std::chrono::hours{24});
+}
 
-TEST_CASE("fleets of fifty keep every promise", "[sim]") { check_seeds(1000, 10, 50, std::chrono::hours{12}); }
+TEST_CASE("fleets of fifty keep every promise", "[sim]") {
+  check_seeds(1000, 10, 50, std::chrono::hours{12});
+}
 
-TEST_CASE("fleets of hundreds keep every promise", "[sim]") { check_seeds(2000, 3, 300, std::chrono::hours{4}); }
+TEST_CASE("fleets of hundreds keep every promise", "[sim]") {
+  check_seeds(2000, 3, 300, std::chrono::hours{4});
+}
 
 TEST_CASE("a seed always gives the same world", "[sim]") {
   const Outcome one = simulate(7, 40, std::chrono::hours{6});

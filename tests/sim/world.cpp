@@ -14,7 +14,8 @@ constexpr std::uint32_t own_container = 0;
 
 FaultRates rates_of(Prng& prng, unsigned containers) {
   FaultRates rates = FaultRates::drawn(prng, containers);
-  if (rates.person_acts_every > 0s) rates.person_acts_every = std::max<Duration>(rates.person_acts_every, 5s);
+  if (rates.person_acts_every > 0s)
+    rates.person_acts_every = std::max<Duration>(rates.person_acts_every, 5s);
   return rates;
 }
 
@@ -42,7 +43,8 @@ void World::populate() {
     const unsigned size = 1 + prng_.below(8);
     for (unsigned i = 0; i < size && made < options_.containers; ++i) {
       const unsigned replicas = prng_.chance(150'000) ? 2 + prng_.below(3) : 1;
-      for (unsigned replica = 1; replica <= replicas && made < options_.containers; ++replica, ++made) {
+      for (unsigned replica = 1; replica <= replicas && made < options_.containers;
+           ++replica, ++made) {
         Service service;
         const bool alone = prng_.chance(50'000);  // not from Compose
         const std::string project_name = alone ? "" : "p" + std::to_string(project);
@@ -125,18 +127,18 @@ void World::on(const Item& item) {
     case What::health_check:
     case What::process_exits:
     case What::policy_restart:
-    case What::task_starts:
-      engine_.on(item, now_);
-      return drain_engine();
+    case What::task_starts: engine_.on(item, now_); return drain_engine();
     case What::request_arrives: return request_arrives(item.stamp);
     case What::request_times_out:
       answer(item.stamp, core::OperationResult::unknown, 0s);
       requests_.erase(item.stamp);
       return;
-    case What::inspect_taken: return inspect_taken(item.subject, Duration{static_cast<std::int64_t>(item.stamp)});
+    case What::inspect_taken:
+      return inspect_taken(item.subject, Duration{static_cast<std::int64_t>(item.stamp)});
     case What::list_taken:
       list_pending_ = false;
-      if (item.subject == process_ && link_up_ && core_) list_taken(std::exchange(list_after_gap_, false));
+      if (item.subject == process_ && link_up_ && core_)
+        list_taken(std::exchange(list_after_gap_, false));
       return;
     case What::store_applied: return store_applied(item.subject);
     case What::deliver: return deliver(item.subject);
@@ -171,7 +173,8 @@ void World::drain_engine() {
   engine_.finished.clear();
 }
 
-// --- the connection and the Engine ------------------------------------------------------------------------------------
+// --- the connection and the Engine
+// ------------------------------------------------------------------------------------
 
 void World::link_lost(bool tell_late) {
   if (!link_up_) return;
@@ -180,7 +183,8 @@ void World::link_lost(bool tell_late) {
   for (const auto& [reference, request] : requests_) {
     if (request.link == link_) open.push_back(reference);
   }
-  for (const std::uint64_t reference : open) answer(reference, core::OperationResult::unknown, prng_.between(100us, 5ms));
+  for (const std::uint64_t reference : open)
+    answer(reference, core::OperationResult::unknown, prng_.between(100us, 5ms));
   if (!core_) return;
   const Duration noticed = tell_late ? prng_.between(1ms, 10s) : Duration{1ms};
   lost_told_at_ = now_ + noticed;
@@ -222,13 +226,16 @@ void World::engine_back(const Item&) {
   link_made();
 }
 
-// --- our process ------------------------------------------------------------------------------------------------------
+// --- our process
+// ------------------------------------------------------------------------------------------------------
 
 void World::process_fault() {
-  const bool kills = rates_.process_kill_every > 0s && (rates_.process_pause_every <= 0s || prng_.chance(500'000));
+  const bool kills =
+      rates_.process_kill_every > 0s && (rates_.process_pause_every <= 0s || prng_.chance(500'000));
   again(What::process_fault, std::max(rates_.process_kill_every, rates_.process_pause_every));
   if (calm_ || !core_ || now_ < paused_until_) return;
-  const Duration away = prng_.chance(700'000) ? prng_.between(100ms, 20s) : prng_.between(20s, 10min);
+  const Duration away =
+      prng_.chance(700'000) ? prng_.between(100ms, 20s) : prng_.between(20s, 10min);
   if (!kills) {
     paused_until_ = now_ + away;
     checker_.process_paused(paused_until_);

@@ -1,8 +1,9 @@
 #pragma once
 
-// A whole world in virtual time: an Engine with its containers, people who work on them, a store, our process with its core,
-// and everything that goes wrong between them, all drawn from one seed. After `faulty` the faults and the people stop, and
-// the rest has to settle within the bound (see settle.cpp).
+// A whole world in virtual time: an Engine with its containers, people who work on them, a store,
+// our process with its core, and everything that goes wrong between them, all drawn from one seed.
+// After `faulty` the faults and the people stop, and the rest has to settle within the bound (see
+// settle.cpp).
 
 #include <chrono>
 #include <cstdint>
@@ -64,7 +65,7 @@ class World {
     std::uint32_t process = 0;
     std::uint32_t link = 0;
     bool answered = false;
-    bool never = false;    // the answer is lost for good
+    bool never = false;  // the answer is lost for good
     bool reached = false;
   };
   struct StoreJob {
@@ -79,7 +80,16 @@ class World {
     std::string name;
     bool errand = false;  // a person is at work on it
   };
-  enum class ErrandKind : std::uint8_t { stop, kill, pause, restart, remove, recreate, rename, maintain };
+  enum class ErrandKind : std::uint8_t {
+    stop,
+    kill,
+    pause,
+    restart,
+    remove,
+    recreate,
+    rename,
+    maintain
+  };
   struct Errand {
     ErrandKind kind = ErrandKind::stop;
     unsigned step = 0;
@@ -132,7 +142,8 @@ class World {
   // settle.cpp
   bool settled(std::string& why);
   Duration settle_bound() const;
-  bool service_settled(const Service& service, const core::ServiceView* view, std::string& why) const;
+  bool service_settled(const Service& service, const core::ServiceView* view,
+                       std::string& why) const;
 
   // trace.cpp
   void trace_event(const core::Event& event, const Origin& origin);
@@ -171,7 +182,8 @@ class World {
 
   std::deque<Parcel> parcels_;
   std::vector<std::uint32_t> free_parcels_;
-  std::map<std::uint64_t, Request> requests_;  // ordered: what is done to all of them must not depend on hashing
+  std::map<std::uint64_t, Request>
+      requests_;  // ordered: what is done to all of them must not depend on hashing
   std::uint64_t last_request_ = 0;
   Index latest_operated_ = 0;
   std::deque<StoreJob> store_jobs_;
