@@ -5,6 +5,7 @@ Every kind runs even when an earlier one failed. Closes with the single line `N 
 that could not be done at all (a configure, a build) counts as one failure. Exit status 1 when anything failed.
 """
 import argparse
+import fcntl
 import os
 import shutil
 import subprocess
@@ -262,6 +263,11 @@ def main():
         parser.error(f"unrecognized arguments: {' '.join(options.rest)}")
     if options.long and options.kind != "sim":
         parser.error("--long goes with sim")
+    lock = open(BUILD / ".tests-run.lock", "w", encoding="ascii")
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        sys.exit("tests/run: another one uses this build volume: wait for it, or set SENTINEL_BUILD_DIR to a name of your own")
     shutil.rmtree(LOGS, ignore_errors=True)
     LOGS.mkdir(parents=True)
     runner = Runner(options)
