@@ -202,13 +202,18 @@ class Container:
         return exchange(NamespaceConnection(self.engine.pid, (self.address, 8080), seconds), method, target)
 
     def simulate(self, what):
+        said = []
+
         def accepted():
             try:
-                return self.ask("POST", f"/simulate/{what}").status < 300
-            except OSError:
+                answer = self.ask("POST", f"/simulate/{what}")
+                said[:] = [f"{answer.status} {answer.text}"]
+                return answer.status < 300
+            except OSError as error:
+                said[:] = [repr(error)]
                 return False
 
-        eventually(accepted, f"{self.name} accepts /simulate/{what}", 10)
+        eventually(accepted, lambda: f"{self.name} at {self.address} accepts /simulate/{what}: {said}", 20)
 
     def wait_health(self, wanted, seconds=20):
         eventually(lambda: self.health == wanted, lambda: f"{self.name} is {wanted}; it is {self.health}", seconds)
