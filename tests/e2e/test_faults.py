@@ -20,11 +20,12 @@ def begin_slow_heal(rig, monitor, seconds=6, **options):
 
 
 @pytest.mark.slow
-def test_an_engine_killed_in_the_middle_of_a_heal(rig):
+@pytest.mark.parametrize("policy", ["no", "always"])
+def test_an_engine_killed_in_the_middle_of_a_heal(rig, policy):
     monitor = rig.monitor()
     bystander = rig.healthy("bystander", host={"RestartPolicy": {"Name": "always"}})
     monitor.wait_state(bystander.name, "healthy")
-    web = begin_slow_heal(rig, monitor)
+    web = begin_slow_heal(rig, monitor, host={"RestartPolicy": {"Name": policy}})
     before = web.started_at
     rig.engine.kill()
     monitor.wait_log("engine_down", seconds=30)
@@ -39,6 +40,7 @@ def test_an_engine_killed_in_the_middle_of_a_heal(rig):
     assert web.running
     assert web.started_at != before
     assert rig.recorder.count(web, "start") <= 2, f"healed twice: {rig.recorder.actions(web)}"
+    assert rig.recorder.count(web, "restart") == 0, f"healed twice: {rig.recorder.actions(web)}"
     assert not monitor.log("heal_started", bystander.name), "its restart policy brings it back, not we"
     assert monitor.get("/api/v1/status").json["healing"]["in_flight"] == 0
     assert monitor.metrics().one("sentinel_recovery_budget_remaining", service=web.name) == 4
