@@ -164,10 +164,13 @@ find_engine() {
   elif host=$(docker context inspect --format '{{.Endpoints.docker.Host}}' 2>/dev/null) &&
     [ "$host" != unix:///var/run/docker.sock ] && engine_answers "$host"; then
     export DOCKER_HOST=$host
-  elif [ -S /var/run/docker.sock ] && [ ! -w /var/run/docker.sock ]; then
-    die "an Engine's socket is at /var/run/docker.sock, but you may not use it: run this with sudo, or join the group" \
-      "'$(stat -Lc %G /var/run/docker.sock)'"
   else
+    for host in /var/run/docker.sock "$ENGINE_RUN/default/docker.sock"; do
+      if [ -S "$host" ] && [ ! -w "$host" ]; then
+        die "an Engine's socket is at $host, but you may not use it: run this with sudo, or join the group" \
+          "'$(stat -Lc %G "$host")'"
+      fi
+    done
     return 1
   fi
   case "$DOCKER_HOST" in
