@@ -19,7 +19,7 @@ namespace {
 
 io::EngineOptions quick() {
   io::EngineOptions options;
-  options.timeouts = {300ms, 300ms, 300ms, 300ms};
+  options.timeouts = {1s, 1s, 1s, 1s};
   return options;
 }
 
@@ -142,13 +142,13 @@ TEST_CASE("a peer that is no Engine, or not well") {
     std::string reason;
   };
   const Row row = GENERATE(
-      Row{"GET /version", [](auto& x) { x.stall(); }, "no answer from the Engine within 300 ms"},
+      Row{"GET /version", [](auto& x) { x.stall(); }, "no answer from the Engine within 1 s"},
       Row{"GET /version",
           [](auto& x) {
             x.send("HTTP/1.1 200 OK\r\nContent-Le");
             x.stall();
           },
-          "no answer from the Engine within 300 ms"},
+          "no answer from the Engine within 1 s"},
       Row{"GET /version", [](auto& x) { x.reply(503, "try \x1b[1mlater"); },
           "GET /version: the Engine answered 503 try \\x1b[1mlater"},
       Row{"GET /version", [](auto& x) { x.reply(200, "<html>"); }, "GET /version: malformed JSON"},
@@ -184,12 +184,12 @@ TEST_CASE("a peer that is no Engine, or not well") {
             }
           },
           "a chunk header beyond the limit"},
-      Row{"GET /events", [](auto& x) { x.stall(); }, "no answer from the Engine within 300 ms"},
+      Row{"GET /events", [](auto& x) { x.stall(); }, "no answer from the Engine within 1 s"},
       Row{"GET /events", [](auto& x) { x.reply(400, R"({"message":"bad filter"})"); },
           "event stream: the Engine answered 400 bad filter"},
       Row{"GET /events", [](auto& x) { x.reply(200, "[]"); }, ""},
       Row{"GET /containers/json", [](auto& x) { x.stall(); },
-          "no answer from the Engine within 300 ms"},
+          "no answer from the Engine within 1 s"},
       Row{"GET /containers/json", [](auto& x) { x.reply(503, ""); },
           "container list: the Engine answered 503"},
       Row{"GET /containers/json", [](auto& x) { x.reply(200, "[{\"Id\":\""); },
@@ -259,7 +259,7 @@ TEST_CASE("a slow inspect alone does not lose the Engine") {
   h.connect();
   const auto answer = h.inspect('a');
   CHECK(answer.outcome == Outcome::failed);
-  CHECK(answer.error == "no answer from the Engine within 300 ms");
+  CHECK(answer.error == "no answer from the Engine within 1 s");
   CHECK(h.inspect('b').outcome == Outcome::found);
   REQUIRE(h.run_until([&] { return h.requests("ping", "200") == 1; }));
   CHECK(h.count<core::EngineLost>() == 0);
