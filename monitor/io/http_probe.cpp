@@ -44,20 +44,25 @@ std::string for_people(core::Duration duration) {
   return std::format("{:.1f} s", static_cast<double>(ms) / 1000);
 }
 
-ProbeVerdict fail(ProbeReason reason, std::string sentence) { return {Verdict::fail, reason, std::move(sentence)}; }
+ProbeVerdict fail(ProbeReason reason, std::string sentence) {
+  return {Verdict::fail, reason, std::move(sentence)};
+}
 
 ProbeVerdict network_failure(const error_code& error) {
   namespace e = boost::system::errc;
   if (error == e::connection_refused) return fail(ProbeReason::refused, "connection refused");
-  if (error == e::network_unreachable) return fail(ProbeReason::unreachable, "network is unreachable");
+  if (error == e::network_unreachable)
+    return fail(ProbeReason::unreachable, "network is unreachable");
   if (error == e::host_unreachable) return fail(ProbeReason::unreachable, "no route to host");
   if (error == e::permission_denied || error == e::operation_not_permitted) {
     return fail(ProbeReason::unreachable, "a local firewall rule refuses the connection");
   }
   if (error == e::timed_out) return fail(ProbeReason::timeout, "the connection timed out");
-  if (error == e::connection_reset || error == e::broken_pipe) return fail(ProbeReason::reset, "connection reset");
-  if (error == e::too_many_files_open || error == e::too_many_files_open_in_system || error == e::no_buffer_space ||
-      error == e::not_enough_memory || error == e::address_not_available) {
+  if (error == e::connection_reset || error == e::broken_pipe)
+    return fail(ProbeReason::reset, "connection reset");
+  if (error == e::too_many_files_open || error == e::too_many_files_open_in_system ||
+      error == e::no_buffer_space || error == e::not_enough_memory ||
+      error == e::address_not_available) {
     return fail(ProbeReason::internal, "this host is out of sockets or memory: " + error.message());
   }
   return fail(ProbeReason::unreachable, protocol::one_line(error.message(), 120));
@@ -116,7 +121,8 @@ class Prober::Impl : public std::enable_shared_from_this<Impl> {
   void finished(const std::shared_ptr<Run>& run, core::ProbeToken token, ProbeVerdict verdict,
                 core::Duration took, unsigned status);
 
-  void deliver(const core::ProbeToken& token, ProbeVerdict verdict, core::Duration took, unsigned status) {
+  void deliver(const core::ProbeToken& token, ProbeVerdict verdict, core::Duration took,
+               unsigned status) {
     if (stopped_) return;
     ++stats_.finished;
     sink_({.token = token,
@@ -137,8 +143,8 @@ class Prober::Impl : public std::enable_shared_from_this<Impl> {
   std::vector<std::shared_ptr<Run>> idle_;
 };
 
-/// One probe at a time: [resolve], connect, write, read, judge. Runs are used again, so each handler carries the number of
-/// the probe it belongs to and does nothing when another has begun.
+/// One probe at a time: [resolve], connect, write, read, judge. Runs are used again, so each
+/// handler carries the number of the probe it belongs to and does nothing when another has begun.
 class Prober::Impl::Run : public std::enable_shared_from_this<Run> {
  public:
   explicit Run(const std::shared_ptr<Impl>& owner)
@@ -164,7 +170,8 @@ class Prober::Impl::Run : public std::enable_shared_from_this<Run> {
     timer_.expires_after(std::chrono::duration_cast<std::chrono::steady_clock::duration>(timeout_));
     timer_.async_wait([self = shared_from_this(), number = number_](const error_code& error) {
       if (error || number != self->number_) return;
-      const auto* what = self->answer_.header_seen() ? "the answer did not end within " : "no answer within ";
+      const auto* what =
+          self->answer_.header_seen() ? "the answer did not end within " : "no answer within ";
       self->finish(fail(ProbeReason::timeout, what + for_people(self->timeout_)));
     });
     const auto& host = spec.host.empty() ? probe.address : spec.host;
@@ -182,7 +189,8 @@ class Prober::Impl::Run : public std::enable_shared_from_this<Run> {
     if (error) {
       resolve(spec);
     } else if (!spec.host.empty() && forbidden(address)) {
-      finish_later(fail(ProbeReason::unreachable, "link-local and metadata addresses are not probed"));
+      finish_later(
+          fail(ProbeReason::unreachable, "link-local and metadata addresses are not probed"));
     } else {
       addresses_.emplace_back(address, spec.port);
       connect();
@@ -202,7 +210,8 @@ class Prober::Impl::Run : public std::enable_shared_from_this<Run> {
   void write_request(const core::ProbeSpec& spec, const std::string& host) {
     request_ = std::format(
         "GET {} HTTP/1.1\r\nHost: {}{}\r\nUser-Agent: {}\r\n"
-        "Accept: application/health+json, application/json;q=0.9, */*;q=0.8\r\nConnection: close\r\n\r\n",
+        "Accept: application/health+json, application/json;q=0.9, */*;q=0.8\r\nConnection: "
+        "close\r\n\r\n",
         spec.target, host, spec.port == 80 ? std::string{} : std::format(":{}", spec.port),
         owner_->options_.user_agent);
   }
@@ -211,18 +220,22 @@ class Prober::Impl::Run : public std::enable_shared_from_this<Run> {
     if (!resolver_) resolver_.emplace(owner_->context_);
     resolver_->async_resolve(
         spec.host, std::to_string(spec.port), tcp::resolver::numeric_service,
-        [self = shared_from_this(), number = number_](const error_code& error, const tcp::resolver::results_type& found) {
+        [self = shared_from_this(), number = number_](const error_code& error,
+                                                      const tcp::resolver::results_type& found) {
           if (number != self->number_) return;
           if (error) {
-            self->finish(fail(ProbeReason::resolve, "the name cannot be resolved: " + error.message()));
+            self->finish(
+                fail(ProbeReason::resolve, "the name cannot be resolved: " + error.message()));
             return;
           }
           for (const auto& entry : found) {
-            if (!forbidden(entry.endpoint().address())) self->addresses_.push_back(entry.endpoint());
+            if (!forbidden(entry.endpoint().address()))
+              self->addresses_.push_back(entry.endpoint());
             if (self->addresses_.size() == max_addresses) break;
           }
           if (self->addresses_.empty()) {
-            self->finish(fail(ProbeReason::resolve, "the name leads to link-local or metadata addresses only"));
+            self->finish(fail(ProbeReason::resolve,
+                              "the name leads to link-local or metadata addresses only"));
           } else {
             self->connect();
           }
@@ -249,15 +262,16 @@ class Prober::Impl::Run : public std::enable_shared_from_this<Run> {
   }
 
   void write() {
-    asio::async_write(socket_, asio::buffer(request_),
-                      [self = shared_from_this(), number = number_](const error_code& error, std::size_t) {
-                        if (number != self->number_) return;
-                        if (error) {
-                          self->finish(network_failure(error));
-                        } else {
-                          self->read();
-                        }
-                      });
+    asio::async_write(
+        socket_, asio::buffer(request_),
+        [self = shared_from_this(), number = number_](const error_code& error, std::size_t) {
+          if (number != self->number_) return;
+          if (error) {
+            self->finish(network_failure(error));
+          } else {
+            self->read();
+          }
+        });
   }
 
   void read() {
@@ -280,7 +294,8 @@ class Prober::Impl::Run : public std::enable_shared_from_this<Run> {
 
   /// For failures found while perform() is still running.
   void finish_later(ProbeVerdict verdict) {
-    asio::post(owner_->context_, [self = shared_from_this(), number = number_, verdict = std::move(verdict)]() mutable {
+    asio::post(owner_->context_, [self = shared_from_this(), number = number_,
+                                  verdict = std::move(verdict)]() mutable {
       if (number == self->number_) self->finish(std::move(verdict));
     });
   }
@@ -310,7 +325,8 @@ class Prober::Impl::Run : public std::enable_shared_from_this<Run> {
 
 void Prober::Impl::start(const core::StartProbe& probe, core::Duration lag) {
   const auto seconds = std::chrono::duration<double>(lag).count();
-  const auto bucket = std::ranges::lower_bound(probe_lag_bounds, seconds) - probe_lag_bounds.begin();
+  const auto bucket =
+      std::ranges::lower_bound(probe_lag_bounds, seconds) - probe_lag_bounds.begin();
   ++stats_.lag_buckets.at(static_cast<std::size_t>(bucket));
   stats_.lag_sum += lag;
   stats_.lag_max = std::max(stats_.lag_max, lag);
@@ -327,8 +343,8 @@ void Prober::Impl::start(const core::StartProbe& probe, core::Duration lag) {
 }
 
 // The token is a copy: the run may begin another probe before the sink is told.
-void Prober::Impl::finished(const std::shared_ptr<Run>& run, core::ProbeToken token, ProbeVerdict verdict,
-                            core::Duration took, unsigned status) {
+void Prober::Impl::finished(const std::shared_ptr<Run>& run, core::ProbeToken token,
+                            ProbeVerdict verdict, core::Duration took, unsigned status) {
   running_.erase(run);
   --stats_.running;
   if (stopped_) return;

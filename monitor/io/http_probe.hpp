@@ -1,14 +1,17 @@
 #pragma once
 
-// Active HTTP probes: one GET on a new connection each, judged by status and, for health documents, by body.
+// Active HTTP probes: one GET on a new connection each, judged by status and, for health documents,
+// by body.
 //
-// perform() never blocks and never calls the sink itself. At most `concurrency` probes run at once, further ones wait in
-// order; a probe's timeout begins when it is started, and how long it had to wait is measured (schedule lag).
+// perform() never blocks and never calls the sink itself. At most `concurrency` probes run at once,
+// further ones wait in order; a probe's timeout begins when it is started, and how long it had to
+// wait is measured (schedule lag).
 //
-// Verdicts: 2xx passes; a body of application/health+json, or a JSON object with a "status" of those words, may turn
-// that into warn or fail (draft-inadarei-api-health-check). Everything else fails; redirects are not followed. A peer can
-// make us read `header_limit` + 2 x `body_limit` bytes at most, chunk framing and trailers included; what it sends beyond
-// `body_limit` of body is not waited for.
+// Verdicts: 2xx passes; a body of application/health+json, or a JSON object with a "status" of
+// those words, may turn that into warn or fail (draft-inadarei-api-health-check). Everything else
+// fails; redirects are not followed. A peer can make us read `header_limit` + 2 x `body_limit`
+// bytes at most, chunk framing and trailers included; what it sends beyond `body_limit` of body is
+// not waited for.
 
 #include <array>
 #include <cstddef>
@@ -30,7 +33,8 @@ namespace sentinel::io {
 struct ProberOptions {
   std::string user_agent = "Sentinel";  // e.g. Sentinel/0.1.0
   unsigned concurrency = 256;
-  std::size_t queue_limit = 20'000;  // waiting probes; one more is answered with ProbeReason::internal
+  std::size_t queue_limit =
+      20'000;  // waiting probes; one more is answered with ProbeReason::internal
   std::size_t header_limit = 16 * 1024;
   std::size_t body_limit = 64 * 1024;  // kept for judging
 };
@@ -57,8 +61,8 @@ class Prober {
   Prober(const Prober&) = delete;
   Prober& operator=(const Prober&) = delete;
 
-  /// Exactly one ProbeFinished follows, unless stop() comes first. An empty address with no host in the probe's settings
-  /// fails with ProbeReason::no_address.
+  /// Exactly one ProbeFinished follows, unless stop() comes first. An empty address with no host in
+  /// the probe's settings fails with ProbeReason::no_address.
   void perform(const core::StartProbe& probe);
   /// Cancels what runs, forgets what waits; the sink is not called any more. Safe to call twice.
   void stop();

@@ -22,7 +22,7 @@ using Parser = http::response_parser<http::string_body>;
 namespace {
 
 constexpr std::size_t kept_capacity = 8 * 1024;  // of the buffer between answers
-constexpr std::size_t output_limit = 200;        // bytes of a document's own explanation in a sentence
+constexpr std::size_t output_limit = 200;  // bytes of a document's own explanation in a sentence
 
 bool media_type_is(std::string_view content_type, std::string_view wanted) {
   auto type = content_type.substr(0, content_type.find(';'));
@@ -68,9 +68,9 @@ struct ProbeAnswer::Impl {
   std::size_t received = 0;
   std::string pending;  // not taken by the parser yet
   std::optional<Parser> parser;
-  std::string fault;  // not HTTP as we know it
-  bool closed = false;   // in the middle
-  bool whole = false;    // the body is all there
+  std::string fault;    // not HTTP as we know it
+  bool closed = false;  // in the middle
+  bool whole = false;   // the body is all there
 
   void begin() {
     parser.emplace();
@@ -92,7 +92,8 @@ struct ProbeAnswer::Impl {
     }
     const auto length = header_length(std::string_view{pending}.substr(0, header_limit));
     if (length == 0) {
-      if (pending.size() >= header_limit) return refuse(std::format("a header of more than {} bytes", header_limit));
+      if (pending.size() >= header_limit)
+        return refuse(std::format("a header of more than {} bytes", header_limit));
       return Progress::more;
     }
     if (header_suspect(std::string_view{pending}.substr(0, length))) {
@@ -104,7 +105,8 @@ struct ProbeAnswer::Impl {
     if (!parser->is_header_done()) return refuse("a header that is not valid HTTP");
     pending.erase(0, length);
     const auto status = parser->get().result_int();
-    if (status < 100 || status > 599) return refuse(std::format("the impossible status {}", status));
+    if (status < 100 || status > 599)
+      return refuse(std::format("the impossible status {}", status));
     if (const auto* text = framing_fault(*parser)) return refuse(text);
     if (status < 200 && status != 101) {
       begin();
@@ -125,7 +127,8 @@ struct ProbeAnswer::Impl {
       if (parser->get().body().size() > body_limit) return Progress::done;
       if (error == http::error::need_more) {
         if (pending.size() > header_limit) return refuse("chunks with endless framing");
-        if (received > header_limit + 2 * body_limit) return refuse("an answer of more framing than content");
+        if (received > header_limit + 2 * body_limit)
+          return refuse("an answer of more framing than content");
         return Progress::more;
       }
       if (error) return refuse("a body that is not framed properly");
@@ -146,20 +149,24 @@ struct ProbeAnswer::Impl {
     const bool health = media_type_is(type, "application/health+json");
     if (!health && !media_type_is(type, "application/json")) return std::nullopt;
     const auto parsed = protocol::json::parse(
-        message.body(), {.max_bytes = body_limit, .max_depth = 64, .max_values = 20'000}, {"status", "output"});
+        message.body(), {.max_bytes = body_limit, .max_depth = 64, .max_values = 20'000},
+        {"status", "output"});
     if (!parsed) return std::nullopt;
     const auto verdict = verdict_of((*parsed)["status"].text());
     if (!verdict) return std::nullopt;
     const auto output = protocol::one_line((*parsed)["output"].text(), output_limit);
-    const auto explained = [&output](std::string text) { return output.empty() ? text : text + ": " + output; };
+    const auto explained = [&output](std::string text) {
+      return output.empty() ? text : text + ": " + output;
+    };
     switch (*verdict) {
-      case core::Verdict::pass:
-        break;
+      case core::Verdict::pass: break;
       case core::Verdict::warn:
-        return ProbeVerdict{core::Verdict::warn, core::ProbeReason::none, explained("reports warn")};
+        return ProbeVerdict{core::Verdict::warn, core::ProbeReason::none,
+                            explained("reports warn")};
       case core::Verdict::fail:
-        return ProbeVerdict{core::Verdict::fail, core::ProbeReason::status,
-                            explained(std::format("reports fail with status {}", message.result_int()))};
+        return ProbeVerdict{
+            core::Verdict::fail, core::ProbeReason::status,
+            explained(std::format("reports fail with status {}", message.result_int()))};
     }
     return std::nullopt;
   }
@@ -213,14 +220,18 @@ ProbeVerdict ProbeAnswer::judge() const {
     return {Verdict::fail, ProbeReason::protocol, "expected an HTTP answer, got " + impl_->fault};
   }
   if (impl_->closed) {
-    if (impl_->received == 0) return {Verdict::fail, ProbeReason::reset, "the connection was closed without an answer"};
-    return {Verdict::fail, ProbeReason::reset, "the connection was closed in the middle of the answer"};
+    if (impl_->received == 0)
+      return {Verdict::fail, ProbeReason::reset, "the connection was closed without an answer"};
+    return {Verdict::fail, ProbeReason::reset,
+            "the connection was closed in the middle of the answer"};
   }
   const auto code = status();
   if (code >= 300 && code <= 399) {
-    return {Verdict::fail, ProbeReason::status, std::format("expected 2xx, got {} (redirects are not followed)", code)};
+    return {Verdict::fail, ProbeReason::status,
+            std::format("expected 2xx, got {} (redirects are not followed)", code)};
   }
-  if (code < 200 || code > 299) return {Verdict::fail, ProbeReason::status, std::format("expected 2xx, got {}", code)};
+  if (code < 200 || code > 299)
+    return {Verdict::fail, ProbeReason::status, std::format("expected 2xx, got {}", code)};
   if (auto verdict = impl_->document()) return *std::move(verdict);
   return {Verdict::pass, ProbeReason::none, std::format("status {}", code)};
 }

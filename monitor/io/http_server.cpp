@@ -59,7 +59,8 @@ struct Endpoint {
 
 std::expected<Endpoint, Error> parse_endpoint(const std::string& text) {
   const auto bad = [&text] {
-    return std::unexpected(Error{std::format("`{}` is no ADDRESS:PORT such as 127.0.0.1:8090", text)});
+    return std::unexpected(
+        Error{std::format("`{}` is no ADDRESS:PORT such as 127.0.0.1:8090", text)});
   };
   const auto colon = text.rfind(':');
   if (colon == std::string::npos) return bad();
@@ -110,7 +111,9 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
       return bind_tcp({tcp::v4(), endpoint->port}, text);
     }
     const auto address = asio::ip::make_address(endpoint->address, error);
-    if (error) return std::unexpected(Error{std::format("`{}` is no IP address to listen on", endpoint->address)});
+    if (error)
+      return std::unexpected(
+          Error{std::format("`{}` is no IP address to listen on", endpoint->address)});
     return bind_tcp({address, endpoint->port}, text);
   }
 
@@ -118,30 +121,36 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     if (path.empty() || path.size() >= sizeof address.sun_path) {
-      return std::unexpected(
-          Error{std::format("the path of a Unix socket has 1 to {} bytes: {}", sizeof address.sun_path - 1, path)});
+      return std::unexpected(Error{std::format("the path of a Unix socket has 1 to {} bytes: {}",
+                                               sizeof address.sun_path - 1, path)});
     }
     std::ranges::copy(path, std::begin(address.sun_path));
     struct stat found{};
     if (::lstat(path.c_str(), &found) == 0) {
-      if (!S_ISSOCK(found.st_mode)) return std::unexpected(Error{path + " exists and is no socket"});
+      if (!S_ISSOCK(found.st_mode))
+        return std::unexpected(Error{path + " exists and is no socket"});
       if (answers(address)) {
-        return std::unexpected(Error{path + " is in use: another Sentinel is running here", EADDRINUSE});
+        return std::unexpected(
+            Error{path + " is in use: another Sentinel is running here", EADDRINUSE});
       }
       if (::unlink(path.c_str()) != 0) {
-        return std::unexpected(failure("cannot remove the stale socket", path, {errno, boost::system::system_category()}));
+        return std::unexpected(failure("cannot remove the stale socket", path,
+                                       {errno, boost::system::system_category()}));
       }
     }
     unix_stream::acceptor acceptor(context_);
     error_code error;
     acceptor.open(unix_stream{}, error);
     if (error) return std::unexpected(failure("cannot open", path, error));
-    // Linux takes a new socket file's mode from the socket and the umask: never wider than asked for, not for a moment.
+    // Linux takes a new socket file's mode from the socket and the umask: never wider than asked
+    // for, not for a moment.
     ::fchmod(acceptor.native_handle(), static_cast<mode_t>(mode));
     acceptor.bind(unix_stream::endpoint{path}, error);
     if (error) return std::unexpected(failure("cannot bind", path, error));
-    if (::chmod(path.c_str(), static_cast<mode_t>(mode)) != 0 || ::lstat(path.c_str(), &found) != 0) {
-      return std::unexpected(failure("cannot set the mode of", path, {errno, boost::system::system_category()}));
+    if (::chmod(path.c_str(), static_cast<mode_t>(mode)) != 0 ||
+        ::lstat(path.c_str(), &found) != 0) {
+      return std::unexpected(
+          failure("cannot set the mode of", path, {errno, boost::system::system_category()}));
     }
     acceptor.listen(backlog, error);
     if (error) return std::unexpected(failure("cannot listen on", path, error));
@@ -166,7 +175,8 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
     for (const auto& [raw, connection] : connections) connection->close();
     for (const auto& file : files_) {
       struct stat found{};
-      if (::lstat(file.path.c_str(), &found) == 0 && found.st_dev == file.device && found.st_ino == file.inode) {
+      if (::lstat(file.path.c_str(), &found) == 0 && found.st_dev == file.device &&
+          found.st_ino == file.inode) {
         ::unlink(file.path.c_str());
       }
     }
@@ -195,7 +205,8 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
     ino_t inode;
   };
 
-  std::expected<std::uint16_t, Error> bind_tcp(const tcp::endpoint& endpoint, const std::string& text) {
+  std::expected<std::uint16_t, Error> bind_tcp(const tcp::endpoint& endpoint,
+                                               const std::string& text) {
     tcp::acceptor acceptor(context_);
     error_code error;
     acceptor.open(endpoint.protocol(), error);
@@ -214,20 +225,21 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
 
   template <typename Protocol>
   void accept(const std::shared_ptr<Listener<Protocol>>& listener) {
-    listener->acceptor.async_accept(
-        [self = shared_from_this(), listener](const error_code& error, typename Protocol::socket socket) {
-          if (self->shared_->stopped) return;
-          if (!error) {
-            self->admit(std::move(socket));
-          } else if (error != asio::error::connection_aborted && error != asio::error::interrupted) {
-            self->pause(listener);
-            return;
-          }
-          self->accept(listener);
-        });
+    listener->acceptor.async_accept([self = shared_from_this(), listener](
+                                        const error_code& error, typename Protocol::socket socket) {
+      if (self->shared_->stopped) return;
+      if (!error) {
+        self->admit(std::move(socket));
+      } else if (error != asio::error::connection_aborted && error != asio::error::interrupted) {
+        self->pause(listener);
+        return;
+      }
+      self->accept(listener);
+    });
   }
 
-  /// Out of descriptors or memory. The connection stays in the backlog, so trying again at once would spin.
+  /// Out of descriptors or memory. The connection stays in the backlog, so trying again at once
+  /// would spin.
   template <typename Protocol>
   void pause(const std::shared_ptr<Listener<Protocol>>& listener) {
     ++shared_->stats.accept_errors;
@@ -235,7 +247,8 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
     for (const auto& [raw, connection] : connections) {
       if (connection->waiting()) connection->close();
     }
-    listener->pause.expires_after(std::chrono::duration_cast<std::chrono::steady_clock::duration>(accept_pause));
+    listener->pause.expires_after(
+        std::chrono::duration_cast<std::chrono::steady_clock::duration>(accept_pause));
     listener->pause.async_wait([self = shared_from_this(), listener](const error_code& error) {
       if (!error && !self->shared_->stopped) self->accept(listener);
     });
@@ -277,7 +290,8 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
   template <typename Socket>
   static void turn_away(Socket& socket) {
     static constexpr std::string_view answer =
-        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: application/problem+json\r\nContent-Length: 0\r\n"
+        "HTTP/1.1 503 Service Unavailable\r\nContent-Type: "
+        "application/problem+json\r\nContent-Length: 0\r\n"
         "Retry-After: 5\r\nConnection: close\r\n\r\n";
     error_code ignored;
     socket.non_blocking(true, ignored);

@@ -25,9 +25,10 @@ namespace {
 
 constexpr std::size_t read_size = 4 * 1024;
 constexpr std::size_t max_fields = 100;
-constexpr std::size_t gzip_from = 1024;           // below, the header costs what is gained
-constexpr unsigned max_requests = 10'000;         // on one connection, so that no client keeps its place for ever
-constexpr std::size_t drain_limit = 256 * 1024;   // bytes read and thrown away before a close
+constexpr std::size_t gzip_from = 1024;  // below, the header costs what is gained
+constexpr unsigned max_requests =
+    10'000;  // on one connection, so that no client keeps its place for ever
+constexpr std::size_t drain_limit = 256 * 1024;  // bytes read and thrown away before a close
 constexpr core::Duration drain_deadline = std::chrono::seconds{1};
 
 using HeaderParser = http::request_parser<http::empty_body>;
@@ -44,7 +45,8 @@ unsigned status_of(const error_code& error) {
 }
 
 /// What Beast accepts and we do not.
-std::optional<Refusal> check_header(const HeaderParser& parser, const HttpServerOptions& options, bool local) {
+std::optional<Refusal> check_header(const HeaderParser& parser, const HttpServerOptions& options,
+                                    bool local) {
   const auto& fields = parser.get();
   const auto count = [&fields](http::field name) {
     const auto range = fields.equal_range(name);
@@ -57,7 +59,9 @@ std::optional<Refusal> check_header(const HeaderParser& parser, const HttpServer
   const std::string_view host = fields[http::field::host];
   if (!valid_host(host)) return Refusal{400, "the Host field is not valid"};
   if (!local && !host_allowed(host, options.hosts)) {
-    return Refusal{421, "this Host is not one of our names; add it to the configured hosts, or use the address"};
+    return Refusal{
+        421,
+        "this Host is not one of our names; add it to the configured hosts, or use the address"};
   }
   if (count(http::field::transfer_encoding) != 0) {
     return Refusal{411, "Transfer-Encoding is not taken; send a Content-Length"};
@@ -69,16 +73,15 @@ std::optional<Refusal> check_header(const HeaderParser& parser, const HttpServer
   switch (fields.method()) {
     case http::verb::get:
     case http::verb::head:
-      if (parser.content_length().value_or(0) != 0) return Refusal{400, "a GET or HEAD request has no body"};
+      if (parser.content_length().value_or(0) != 0)
+        return Refusal{400, "a GET or HEAD request has no body"};
       break;
     case http::verb::post:
     case http::verb::put:
     case http::verb::patch:
     case http::verb::delete_:
-    case http::verb::options:
-      break;
-    default:
-      return Refusal{501, "this method is not supported"};
+    case http::verb::options: break;
+    default: return Refusal{501, "this method is not supported"};
   }
   if (parser.content_length().value_or(0) > options.body_limit) {
     return Refusal{413, std::format("a body has at most {} bytes", options.body_limit)};
@@ -92,7 +95,8 @@ std::optional<Refusal> check_header(const HeaderParser& parser, const HttpServer
 
 bool sendable(const std::pair<std::string, std::string>& field) {
   const auto bad = [](char c) { return c == '\r' || c == '\n' || c == '\0'; };
-  return !field.first.empty() && std::ranges::none_of(field.first, bad) && std::ranges::none_of(field.second, bad);
+  return !field.first.empty() && std::ranges::none_of(field.first, bad) &&
+         std::ranges::none_of(field.second, bad);
 }
 
 bool bodiless(unsigned status) { return status < 200 || status == 204 || status == 304; }
@@ -108,8 +112,9 @@ std::string_view HttpServerShared::date() {
     const auto time = static_cast<std::time_t>(count);
     std::tm parts{};
     ::gmtime_r(&time, &parts);
-    date_ = std::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT", days.at(static_cast<std::size_t>(parts.tm_wday)),
-                        parts.tm_mday, months.at(static_cast<std::size_t>(parts.tm_mon)), parts.tm_year + 1900,
+    date_ = std::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT",
+                        days.at(static_cast<std::size_t>(parts.tm_wday)), parts.tm_mday,
+                        months.at(static_cast<std::size_t>(parts.tm_mon)), parts.tm_year + 1900,
                         parts.tm_hour, parts.tm_min, parts.tm_sec);
     date_second_ = count;
   }
@@ -118,7 +123,10 @@ std::string_view HttpServerShared::date() {
 
 HttpConnection::HttpConnection(Socket socket, std::shared_ptr<HttpServerShared> shared,
                                std::optional<AddressKey> address)
-    : socket_(std::move(socket)), timer_(socket_.get_executor()), shared_(std::move(shared)), address_(address) {
+    : socket_(std::move(socket)),
+      timer_(socket_.get_executor()),
+      shared_(std::move(shared)),
+      address_(address) {
   ++shared_->stats.open;
   if (address_) {
     ++shared_->open_tcp;
@@ -183,16 +191,17 @@ void HttpConnection::begin_message() {
 void HttpConnection::read_more() {
   const auto used = in_.size();
   in_.resize(used + read_size);
-  socket_.async_read_some(asio::buffer(in_.data() + used, read_size),
-                          [self = shared_from_this(), used](const error_code& error, std::size_t count) {
-                            if (self->state_ != State::reading) return;
-                            self->in_.resize(used + count);
-                            if (error) {
-                              self->close();
-                              return;
-                            }
-                            self->on_input();
-                          });
+  socket_.async_read_some(
+      asio::buffer(in_.data() + used, read_size),
+      [self = shared_from_this(), used](const error_code& error, std::size_t count) {
+        if (self->state_ != State::reading) return;
+        self->in_.resize(used + count);
+        if (error) {
+          self->close();
+          return;
+        }
+        self->on_input();
+      });
 }
 
 void HttpConnection::on_input() {
@@ -275,7 +284,8 @@ void HttpConnection::on_header(std::size_t length) {
   if (expects_continue) {
     static constexpr std::string_view go_on = "HTTP/1.1 100 Continue\r\n\r\n";
     error_code ignored;
-    // 25 bytes into an empty send buffer; should it be full nevertheless, the client sends after a while anyway.
+    // 25 bytes into an empty send buffer; should it be full nevertheless, the client sends after a
+    // while anyway.
     socket_.non_blocking(true, ignored);
     socket_.write_some(asio::buffer(go_on), ignored);
   }
@@ -302,8 +312,10 @@ void HttpConnection::handle(HttpRequest request) {
     response_ = http_problem(500, "the request could not be worked on");
   }
   if (state_ != State::handling) return;  // the handler stopped the server
-  if (response_.status < 200 || response_.status > 599) response_ = http_problem(500, "the handler gave no valid status");
-  if (gzip_wanted_ && response_.compressible && response_.body.size() >= gzip_from && !bodiless(response_.status)) {
+  if (response_.status < 200 || response_.status > 599)
+    response_ = http_problem(500, "the handler gave no valid status");
+  if (gzip_wanted_ && response_.compressible && response_.body.size() >= gzip_from &&
+      !bodiless(response_.status)) {
     gzip_ = std::make_unique<GzipCompressor>(response_.body);
     compress();
   } else {
@@ -322,8 +334,7 @@ void HttpConnection::compress() {
       response_.body = gzip_->take();
       response_.headers.emplace_back("Content-Encoding", "gzip");
       break;
-    case GzipCompressor::Progress::failed:
-      break;  // plain text will do
+    case GzipCompressor::Progress::failed: break;  // plain text will do
   }
   gzip_.reset();
   respond(std::move(response_));
@@ -337,9 +348,11 @@ void HttpConnection::refuse(unsigned status, std::string_view detail) {
 
 void HttpConnection::respond(HttpResponse response) {
   const auto given = [&response](std::string_view name) {
-    return std::ranges::any_of(response.headers, [name](const auto& field) { return same_word(field.first, name); });
+    return std::ranges::any_of(response.headers,
+                               [name](const auto& field) { return same_word(field.first, name); });
   };
-  out_ = std::format("HTTP/1.1 {} {}\r\nDate: {}\r\n", response.status, reason_phrase(response.status), shared_->date());
+  out_ = std::format("HTTP/1.1 {} {}\r\nDate: {}\r\n", response.status,
+                     reason_phrase(response.status), shared_->date());
   const auto field = [this](std::string_view name, std::string_view value) {
     out_.append(name).append(": ").append(value).append("\r\n");
   };
@@ -347,7 +360,8 @@ void HttpConnection::respond(HttpResponse response) {
     if (!given(name)) field(name, value);
   };
   if (!bodiless(response.status)) {
-    if (sendable({"Content-Type", response.content_type})) field("Content-Type", response.content_type);
+    if (sendable({"Content-Type", response.content_type}))
+      field("Content-Type", response.content_type);
     field("Content-Length", std::to_string(response.body.size()));
   }
   by_default("Cache-Control", "no-store");
@@ -378,20 +392,22 @@ void HttpConnection::write_some() {
   const auto& body = response_.body;
   const auto from_head = std::min(sent_, out_.size());
   const auto from_body = sent_ - from_head;
-  const std::array<asio::const_buffer, 2> rest{asio::buffer(out_) + from_head, asio::buffer(body) + from_body};
-  socket_.async_write_some(rest, [self = shared_from_this()](const error_code& error, std::size_t count) {
-    if (self->state_ != State::writing) return;
-    if (error) {
-      self->close();
-      return;
-    }
-    self->sent_ += count;
-    if (self->sent_ < self->out_.size() + self->response_.body.size()) {
-      self->write_some();
-    } else {
-      self->on_sent();
-    }
-  });
+  const std::array<asio::const_buffer, 2> rest{asio::buffer(out_) + from_head,
+                                               asio::buffer(body) + from_body};
+  socket_.async_write_some(rest,
+                           [self = shared_from_this()](const error_code& error, std::size_t count) {
+                             if (self->state_ != State::writing) return;
+                             if (error) {
+                               self->close();
+                               return;
+                             }
+                             self->sent_ += count;
+                             if (self->sent_ < self->out_.size() + self->response_.body.size()) {
+                               self->write_some();
+                             } else {
+                               self->on_sent();
+                             }
+                           });
 }
 
 void HttpConnection::on_sent() {
@@ -409,15 +425,16 @@ void HttpConnection::on_sent() {
 }
 
 void HttpConnection::drain() {
-  socket_.async_read_some(asio::buffer(in_), [self = shared_from_this()](const error_code& error, std::size_t count) {
-    if (self->state_ != State::draining) return;
-    self->drained_ += count;
-    if (error || self->drained_ > drain_limit) {
-      self->close();
-    } else {
-      self->drain();
-    }
-  });
+  socket_.async_read_some(asio::buffer(in_),
+                          [self = shared_from_this()](const error_code& error, std::size_t count) {
+                            if (self->state_ != State::draining) return;
+                            self->drained_ += count;
+                            if (error || self->drained_ > drain_limit) {
+                              self->close();
+                            } else {
+                              self->drain();
+                            }
+                          });
 }
 
 void HttpConnection::arm(core::Duration deadline) {
@@ -441,12 +458,9 @@ void HttpConnection::on_deadline() {
       close();
       return;
     case State::waiting:
-    case State::draining:
-      close();
-      return;
+    case State::draining: close(); return;
     case State::handling:
-    case State::closed:
-      return;
+    case State::closed: return;
   }
 }
 

@@ -4,10 +4,11 @@
 //
 //   state     waits for            left by
 //   waiting   a first byte         it -> reading; deadline -> closed
-//   reading   header, then body    a whole message -> handling; deadline, bad input -> an error is written, then draining
-//   handling  gzip steps           -> writing
-//   writing   the peer to read     all sent -> waiting, or draining when this was the last answer; deadline -> closed
-//   draining  the peer to close    end or deadline -> closed. Closing at once would let a reset overtake the answer.
+//   reading   header, then body    a whole message -> handling; deadline, bad input -> an error is
+//   written, then draining handling  gzip steps           -> writing writing   the peer to read all
+//   sent -> waiting, or draining when this was the last answer; deadline -> closed draining  the
+//   peer to close    end or deadline -> closed. Closing at once would let a reset overtake the
+//   answer.
 //
 // While waiting it holds no buffers.
 
@@ -61,7 +62,8 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   using Socket = boost::asio::generic::stream_protocol::socket;
 
   /// `address`: none for a Unix socket.
-  HttpConnection(Socket socket, std::shared_ptr<HttpServerShared> shared, std::optional<AddressKey> address);
+  HttpConnection(Socket socket, std::shared_ptr<HttpServerShared> shared,
+                 std::optional<AddressKey> address);
 
   void start();
   void close();

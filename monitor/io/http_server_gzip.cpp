@@ -14,7 +14,8 @@ namespace {
 constexpr std::size_t step_size = 64 * 1024;
 constexpr int gzip_window_bits = 15 + 16;  // 16 asks zlib for the gzip wrapper
 constexpr int memory_level = 7;            // 192 KiB while compressing
-constexpr int level = 3;                   // metrics shrink to a tenth; more costs three times the CPU for a few percent
+constexpr int level =
+    3;  // metrics shrink to a tenth; more costs three times the CPU for a few percent
 
 }  // namespace
 
@@ -23,9 +24,10 @@ struct GzipCompressor::Stream {
   bool usable = false;
 };
 
-GzipCompressor::GzipCompressor(std::string_view input) : stream_(std::make_unique<Stream>()), input_(input) {
-  stream_->usable =
-      deflateInit2(&stream_->z, level, Z_DEFLATED, gzip_window_bits, memory_level, Z_DEFAULT_STRATEGY) == Z_OK;
+GzipCompressor::GzipCompressor(std::string_view input)
+    : stream_(std::make_unique<Stream>()), input_(input) {
+  stream_->usable = deflateInit2(&stream_->z, level, Z_DEFLATED, gzip_window_bits, memory_level,
+                                 Z_DEFAULT_STRATEGY) == Z_OK;
 }
 
 GzipCompressor::~GzipCompressor() {

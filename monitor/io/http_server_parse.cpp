@@ -116,7 +116,8 @@ std::expected<HttpTarget, std::string> parse_target(std::string_view target) {
     const auto end = std::min(target.find_first_of("/?"), target.size());
     result.authority = target.substr(0, end);
     target.remove_prefix(end);
-    if (!valid_host(result.authority)) return std::unexpected("the host in the request target is not valid");
+    if (!valid_host(result.authority))
+      return std::unexpected("the host in the request target is not valid");
   }
   if (target.empty() || target.front() == '?') {
     if (result.authority.empty()) return std::unexpected("the request target is empty");
@@ -129,7 +130,8 @@ std::expected<HttpTarget, std::string> parse_target(std::string_view target) {
 
   const auto decoded = percent_decode(target.substr(0, question), false);
   if (!decoded) return std::unexpected("the path is not percent-encoded properly");
-  if (std::ranges::any_of(*decoded, is_control)) return std::unexpected("the path holds control characters");
+  if (std::ranges::any_of(*decoded, is_control))
+    return std::unexpected("the path holds control characters");
 
   std::string_view rest = *decoded;
   const bool directory = rest.ends_with('/') || rest.ends_with("/.");
@@ -171,8 +173,10 @@ bool host_allowed(std::string_view text, const std::vector<std::string>& names) 
   if (host.ends_with('.')) host.remove_suffix(1);
   if (is_ipv4(host) || same_word(host, "localhost")) return true;
   constexpr std::string_view below = ".localhost";
-  if (host.size() > below.size() && same_word(host.substr(host.size() - below.size()), below)) return true;
-  return std::ranges::any_of(names, [host](const std::string& name) { return same_word(host, name); });
+  if (host.size() > below.size() && same_word(host.substr(host.size() - below.size()), below))
+    return true;
+  return std::ranges::any_of(names,
+                             [host](const std::string& name) { return same_word(host, name); });
 }
 
 bool accepts_gzip(std::string_view accept_encoding) {
@@ -245,12 +249,14 @@ std::string_view reason_phrase(unsigned status) {
       {504, "Gateway Timeout"},
       {505, "HTTP Version Not Supported"},
   }};
-  const auto* found = std::ranges::lower_bound(phrases, status, {}, &std::pair<unsigned, std::string_view>::first);
+  const auto* found =
+      std::ranges::lower_bound(phrases, status, {}, &std::pair<unsigned, std::string_view>::first);
   return found != phrases.end() && found->first == status ? found->second : "Unknown";
 }
 
 std::string_view HttpRequest::field(std::string_view name) const {
-  const auto found = std::ranges::find_if(fields, [name](const auto& entry) { return same_word(entry.first, name); });
+  const auto found = std::ranges::find_if(
+      fields, [name](const auto& entry) { return same_word(entry.first, name); });
   return found == fields.end() ? std::string_view{} : std::string_view{found->second};
 }
 
@@ -267,8 +273,9 @@ std::optional<std::string> HttpRequest::parameter(std::string_view name) const {
 HttpResponse http_problem(unsigned status, std::string_view detail) {
   return {.status = status,
           .content_type = "application/problem+json",
-          .body = std::format("{{\"type\":\"about:blank\",\"title\":\"{}\",\"status\":{},\"detail\":{}}}\n",
-                              reason_phrase(status), status, protocol::json::quote(detail)),
+          .body = std::format(
+              "{{\"type\":\"about:blank\",\"title\":\"{}\",\"status\":{},\"detail\":{}}}\n",
+              reason_phrase(status), status, protocol::json::quote(detail)),
           .compressible = false};
 }
 

@@ -54,13 +54,16 @@ std::expected<void, Error> wait(int fd, short events, core::Time deadline) {
     const auto left = std::chrono::ceil<std::chrono::milliseconds>(deadline - now()).count();
     if (left <= 0) return std::unexpected(late());
     pollfd entry{.fd = fd, .events = events, .revents = 0};
-    const int result = ::poll(&entry, 1, static_cast<int>(std::min<std::int64_t>(left, std::numeric_limits<int>::max())));
+    const int result = ::poll(
+        &entry, 1, static_cast<int>(std::min<std::int64_t>(left, std::numeric_limits<int>::max())));
     if (result > 0) return {};
-    if (result < 0 && errno != EINTR) return std::unexpected(system_failure("waiting for the answer", errno));
+    if (result < 0 && errno != EINTR)
+      return std::unexpected(system_failure("waiting for the answer", errno));
   }
 }
 
-std::expected<void, Error> connect_to(int fd, const sockaddr* address, socklen_t size, core::Time deadline) {
+std::expected<void, Error> connect_to(int fd, const sockaddr* address, socklen_t size,
+                                      core::Time deadline) {
   if (::connect(fd, address, size) == 0) return {};
   if (errno != EINPROGRESS) return std::unexpected(system_failure("cannot connect", errno));
   if (auto ready = wait(fd, POLLOUT, deadline); !ready) return ready;
@@ -97,8 +100,11 @@ std::optional<Head> parse_head(std::string_view text) {
   Head head;
   if (header_suspect(text) || !text.starts_with("HTTP/1.") || text.size() < 13) return std::nullopt;
   const auto code = text.substr(9, 3);
-  const auto [stop, error] = std::from_chars(code.data(), code.data() + code.size(), head.reply.status);
-  if (error != std::errc{} || stop != code.data() + 3 || head.reply.status < 100 || head.reply.status > 599) return std::nullopt;
+  const auto [stop, error] =
+      std::from_chars(code.data(), code.data() + code.size(), head.reply.status);
+  if (error != std::errc{} || stop != code.data() + 3 || head.reply.status < 100 ||
+      head.reply.status > 599)
+    return std::nullopt;
   text.remove_prefix(text.find("\r\n") + 2);
   while (!text.starts_with("\r\n")) {
     const auto line = text.substr(0, text.find("\r\n"));
@@ -115,7 +121,8 @@ std::optional<Head> parse_head(std::string_view text) {
     } else if (same_word(name, "Content-Length")) {
       std::size_t length = 0;
       const auto [end, bad] = std::from_chars(value.data(), value.data() + value.size(), length);
-      if (bad != std::errc{} || end != value.data() + value.size() || head.body_length) return std::nullopt;
+      if (bad != std::errc{} || end != value.data() + value.size() || head.body_length)
+        return std::nullopt;
       head.body_length = length;
     }
   }
@@ -147,7 +154,8 @@ std::expected<LocalReply, Error> receive(int fd, std::size_t body_limit, core::T
     if (count > 0) {
       data.append(part.data(), static_cast<std::size_t>(count));
     } else if (count == 0) {
-      if (!head || head->body_length) return std::unexpected(Error{"the connection was closed before the answer was complete"});
+      if (!head || head->body_length)
+        return std::unexpected(Error{"the connection was closed before the answer was complete"});
       head->reply.body = std::move(data);
       return head->reply;
     } else if (errno == EAGAIN) {
@@ -164,13 +172,17 @@ std::optional<std::string> tcp_address(std::string_view endpoint) {
   auto host = endpoint.substr(0, colon);
   const auto port_text = endpoint.substr(colon + 1);
   std::uint16_t port = 0;
-  const auto [stop, error] = std::from_chars(port_text.data(), port_text.data() + port_text.size(), port);
-  if (error != std::errc{} || stop != port_text.data() + port_text.size() || port == 0) return std::nullopt;
+  const auto [stop, error] =
+      std::from_chars(port_text.data(), port_text.data() + port_text.size(), port);
+  if (error != std::errc{} || stop != port_text.data() + port_text.size() || port == 0)
+    return std::nullopt;
   if (host.starts_with('[') && host.ends_with(']')) {
     sockaddr_in6 address{};
     address.sin6_family = AF_INET6;
     address.sin6_port = htons(port);
-    if (::inet_pton(AF_INET6, std::string(host.substr(1, host.size() - 2)).c_str(), &address.sin6_addr) != 1) return std::nullopt;
+    if (::inet_pton(AF_INET6, std::string(host.substr(1, host.size() - 2)).c_str(),
+                    &address.sin6_addr) != 1)
+      return std::nullopt;
     return std::string(reinterpret_cast<const char*>(&address), sizeof address);
   }
   sockaddr_in address{};
@@ -182,34 +194,44 @@ std::optional<std::string> tcp_address(std::string_view endpoint) {
 
 /// Whether this can stand in a request line or field without becoming another.
 bool plain(std::string_view text, bool spaces) {
-  return std::ranges::all_of(text, [spaces](char c) { return (c > 0x20 && c < 0x7f) || (spaces && c == ' '); });
+  return std::ranges::all_of(
+      text, [spaces](char c) { return (c > 0x20 && c < 0x7f) || (spaces && c == ' '); });
 }
 
 }  // namespace
 
 LocalClient::LocalClient(std::string unix_path, std::string address, LocalClientOptions options)
-    : unix_path_(std::move(unix_path)), address_(std::move(address)), options_(std::move(options)) {}
+    : unix_path_(std::move(unix_path)),
+      address_(std::move(address)),
+      options_(std::move(options)) {}
 
-std::expected<LocalClient, Error> LocalClient::to(std::string_view endpoint, LocalClientOptions options) {
-  if (!plain(options.token, false)) return std::unexpected(Error{"the token holds blanks or control characters"});
+std::expected<LocalClient, Error> LocalClient::to(std::string_view endpoint,
+                                                  LocalClientOptions options) {
+  if (!plain(options.token, false))
+    return std::unexpected(Error{"the token holds blanks or control characters"});
   if (endpoint.starts_with("unix://")) endpoint.remove_prefix(7);
   if (endpoint.starts_with('/')) {
     sockaddr_un address{};
     if (endpoint.size() >= sizeof address.sun_path) {
-      return std::unexpected(Error{std::format("the path of a Unix socket has at most {} bytes", sizeof address.sun_path - 1)});
+      return std::unexpected(Error{std::format("the path of a Unix socket has at most {} bytes",
+                                               sizeof address.sun_path - 1)});
     }
     address.sun_family = AF_UNIX;
     std::ranges::copy(endpoint, std::begin(address.sun_path));
-    return LocalClient(std::string(endpoint), std::string(reinterpret_cast<const char*>(&address), sizeof address),
+    return LocalClient(std::string(endpoint),
+                       std::string(reinterpret_cast<const char*>(&address), sizeof address),
                        std::move(options));
   }
   auto address = tcp_address(endpoint);
-  if (!address) return std::unexpected(Error{std::format("`{}` is neither a socket's path nor IP:PORT", endpoint)});
+  if (!address)
+    return std::unexpected(
+        Error{std::format("`{}` is neither a socket's path nor IP:PORT", endpoint)});
   return LocalClient({}, *std::move(address), std::move(options));
 }
 
 std::expected<LocalReply, Error> LocalClient::get(std::string_view target) const {
-  if (!target.starts_with('/') || !plain(target, false)) return std::unexpected(Error{"the request's path is not valid"});
+  if (!target.starts_with('/') || !plain(target, false))
+    return std::unexpected(Error{"the request's path is not valid"});
   return call(std::format("GET {} HTTP/1.1\r\n", target));
 }
 
@@ -218,7 +240,8 @@ std::expected<LocalReply, Error> LocalClient::post(std::string_view target, std:
   if (!target.starts_with('/') || !plain(target, false) || !plain(content_type, true)) {
     return std::unexpected(Error{"the request's path or type is not valid"});
   }
-  return call(std::format("POST {} HTTP/1.1\r\nContent-Type: {}\r\nContent-Length: {}\r\n", target, content_type, body.size()),
+  return call(std::format("POST {} HTTP/1.1\r\nContent-Type: {}\r\nContent-Length: {}\r\n", target,
+                          content_type, body.size()),
               body);
 }
 
@@ -226,7 +249,8 @@ std::expected<LocalReply, Error> LocalClient::call(std::string head, std::string
   const auto deadline = core::after(now(), options_.deadline);
   sockaddr_storage address{};
   std::memcpy(&address, address_.data(), std::min(address_.size(), sizeof address));
-  const Descriptor socket{::socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
+  const Descriptor socket{
+      ::socket(address.ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0)};
   if (socket.get() < 0) return std::unexpected(system_failure("cannot open a socket", errno));
   const auto named = [this](Error error) {
     if (!unix_path_.empty()) error.text = unix_path_ + ": " + error.text;

@@ -28,16 +28,21 @@ constexpr core::Duration stop_wait = std::chrono::seconds{1};
 
 /// A record that says nothing needs no row.
 bool empty(const core::ServiceRecord& record) {
-  return record.budget_left.empty() && !record.quarantined && record.maintenance_left == core::Duration{};
+  return record.budget_left.empty() && !record.quarantined &&
+         record.maintenance_left == core::Duration{};
 }
 
 }  // namespace
 
-/// Shared by the loop's thread, the store's thread and handlers still queued; whatever is below `mutex_` is guarded by it.
+/// Shared by the loop's thread, the store's thread and handlers still queued; whatever is below
+/// `mutex_` is guarded by it.
 class Store::Impl : public std::enable_shared_from_this<Impl> {
  public:
   Impl(asio::io_context& context, std::string path, Sink sink, ReportSink report)
-      : path_(std::move(path)), sink_(std::move(sink)), report_sink_(std::move(report)), context_(context) {}
+      : path_(std::move(path)),
+        sink_(std::move(sink)),
+        report_sink_(std::move(report)),
+        context_(context) {}
 
   /// Before the thread exists.
   void open() {
@@ -67,7 +72,8 @@ class Store::Impl : public std::enable_shared_from_this<Impl> {
     const std::lock_guard lock(mutex_);
     if (stopping_) return;
     const auto& intent = action.intent;
-    const bool fits = storable(intent) && (intents_.contains(intent.op) || intents_.size() < max_intents);
+    const bool fits =
+        storable(intent) && (intents_.contains(intent.op) || intents_.size() < max_intents);
     if (fits) {
       intents_[intent.op] = intent;
       mark(dirty_intents_, intent.op, max_intents);
@@ -128,7 +134,8 @@ class Store::Impl : public std::enable_shared_from_this<Impl> {
     std::uint64_t touched = 0;
   };
 
-  /// Opens the file; a corrupt one is replaced. Without the lock; by whichever thread owns the file just then.
+  /// Opens the file; a corrupt one is replaced. Without the lock; by whichever thread owns the file
+  /// just then.
   std::optional<StoreFault> connect() {
     auto opened = StoreFile::open(path_);
     if (!opened && opened.error().kind == StoreFault::Kind::corrupt) {
@@ -137,7 +144,8 @@ class Store::Impl : public std::enable_shared_from_this<Impl> {
         return StoreFault{StoreFault::Kind::corrupt, opened.error().text + "; " + aside.error()};
       }
       const std::lock_guard lock(mutex_);
-      report(std::format("the data in {} was damaged ({}): moved to {}, beginning anew", path_, opened.error().text, *aside));
+      report(std::format("the data in {} was damaged ({}): moved to {}, beginning anew", path_,
+                         opened.error().text, *aside));
       opened = StoreFile::open(path_);
     }
     if (!opened) return opened.error();
@@ -152,7 +160,8 @@ class Store::Impl : public std::enable_shared_from_this<Impl> {
     restored_ = std::move(contents->rows);
     if (contents->impossible != 0) {
       const std::lock_guard lock(mutex_);
-      report(std::format("{} rows of {} held impossible values and were left out", contents->impossible, path_));
+      report(std::format("{} rows of {} held impossible values and were left out",
+                         contents->impossible, path_));
     }
     return std::nullopt;
   }
@@ -165,8 +174,10 @@ class Store::Impl : public std::enable_shared_from_this<Impl> {
       if (stats_.durable) {
         wake_.wait(lock, [this] { return stopping_ || has_work(); });
       } else {
-        // Everything notes itself in the copy meanwhile; there is nothing to be woken for but the end.
-        wake_.wait_for(lock, std::max(retry_at - now(), core::Duration{}), [this] { return stopping_; });
+        // Everything notes itself in the copy meanwhile; there is nothing to be woken for but the
+        // end.
+        wake_.wait_for(lock, std::max(retry_at - now(), core::Duration{}),
+                       [this] { return stopping_; });
       }
       if (stopping_ && (!stats_.durable || !has_work())) break;
       if (write(lock)) {
@@ -183,7 +194,9 @@ class Store::Impl : public std::enable_shared_from_this<Impl> {
     ended_.notify_all();
   }
 
-  bool has_work() const { return !dirty_services_.empty() || !dirty_intents_.empty() || !waiting_.empty(); }
+  bool has_work() const {
+    return !dirty_services_.empty() || !dirty_intents_.empty() || !waiting_.empty();
+  }
 
   /// One transaction with all that is noted. The lock is given up for the time of it.
   bool write(std::unique_lock<std::mutex>& lock) {
@@ -251,7 +264,8 @@ class Store::Impl : public std::enable_shared_from_this<Impl> {
     return batch;
   }
 
-  /// While failing, everything is going to be written; only of a file that was never read must we know what to erase.
+  /// While failing, everything is going to be written; only of a file that was never read must we
+  /// know what to erase.
   template <typename Key>
   void mark(std::set<Key>& dirty, const Key& key, std::size_t limit) {
     if (!everything_ || (!loaded_ && dirty.size() < 2 * limit)) dirty.insert(key);
@@ -261,14 +275,15 @@ class Store::Impl : public std::enable_shared_from_this<Impl> {
   bool note(const core::ServiceRecord& record) {
     if (!storable(record)) return false;
     if (empty(record)) {
-      if (services_.erase(record.key) != 0 || !loaded_) mark(dirty_services_, record.key, max_services);
+      if (services_.erase(record.key) != 0 || !loaded_)
+        mark(dirty_services_, record.key, max_services);
       return true;
     }
     services_[record.key] = {record, ++touched_};
     mark(dirty_services_, record.key, max_services);
     if (services_.size() > max_services) {
-      const auto oldest =
-          std::ranges::min_element(services_, {}, [](const auto& entry) { return entry.second.touched; });
+      const auto oldest = std::ranges::min_element(
+          services_, {}, [](const auto& entry) { return entry.second.touched; });
       mark(dirty_services_, oldest->first, max_services);
       services_.erase(oldest);
     }
@@ -279,14 +294,17 @@ class Store::Impl : public std::enable_shared_from_this<Impl> {
     ++stats_.failures;
     stats_.durable = false;
     everything_ = true;
-    report(std::format("nothing can be stored in {} ({}); healing goes on, but a restart of Sentinel forgets budgets "
-                       "and what it was about to do",
-                       path_, fault.text));
+    report(
+        std::format("nothing can be stored in {} ({}); healing goes on, but a restart of Sentinel "
+                    "forgets budgets "
+                    "and what it was about to do",
+                    path_, fault.text));
   }
 
   void report(std::string text) {
     if (closed_) return;
-    asio::post(context_, [self = shared_from_this(), message = StoreReport{stats_.durable, std::move(text)}]() mutable {
+    asio::post(context_, [self = shared_from_this(),
+                          message = StoreReport{stats_.durable, std::move(text)}]() mutable {
       if (self->open_for_sinks()) self->report_sink_(std::move(message));
     });
   }
@@ -334,7 +352,8 @@ Store::Store(std::shared_ptr<Impl> impl) : impl_(std::move(impl)) {}
 
 Store::~Store() { stop(); }
 
-std::expected<std::unique_ptr<Store>, Error> Store::open(asio::io_context& context, std::string path, Sink sink,
+std::expected<std::unique_ptr<Store>, Error> Store::open(asio::io_context& context,
+                                                         std::string path, Sink sink,
                                                          ReportSink report) {
   auto impl = std::make_shared<Impl>(context, std::move(path), std::move(sink), std::move(report));
   impl->open();

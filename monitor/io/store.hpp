@@ -1,19 +1,23 @@
 #pragma once
 
-// What must survive this process: intents of operations, and of each service its budget, quarantine and maintenance.
-// SQLite (WAL, synchronous=FULL) behind a thread of its own, because an fsync can take seconds.
+// What must survive this process: intents of operations, and of each service its budget, quarantine
+// and maintenance. SQLite (WAL, synchronous=FULL) behind a thread of its own, because an fsync can
+// take seconds.
 //
-// perform() only notes the newest value of a row and wakes the thread, so that what waits is bounded by the number of
-// services, and everything noted meanwhile becomes durable in one transaction. A whole copy of the (few) rows is kept: when
-// a disk that was full or broken comes back, or the file had to be replaced, everything is written again.
+// perform() only notes the newest value of a row and wakes the thread, so that what waits is
+// bounded by the number of services, and everything noted meanwhile becomes durable in one
+// transaction. A whole copy of the (few) rows is kept: when a disk that was full or broken comes
+// back, or the file had to be replaced, everything is written again.
 //
 //   state        left when
 //   durable      a write fails -> failing
-//   failing      a retry succeeds -> durable; retries begin after 250 ms and double up to 30 s. Intents are answered with
+//   failing      a retry succeeds -> durable; retries begin after 250 ms and double up to 30 s.
+//   Intents are answered with
 //                durable=false at once.
 //
-// A corrupt file is moved aside to `NAME.corrupt-TIME` (the three newest are kept) and a new one begun. A file written by a
-// newer version is not touched. Either, and each change of state, is reported once.
+// A corrupt file is moved aside to `NAME.corrupt-TIME` (the three newest are kept) and a new one
+// begun. A file written by a newer version is not touched. Either, and each change of state, is
+// reported once.
 
 #include <cstddef>
 #include <cstdint>
@@ -42,24 +46,26 @@ struct StoreReport {
 
 struct StoreStats {
   bool durable = false;
-  std::size_t queued = 0;            // rows noted and not yet written
-  std::size_t rows = 0;              // kept in all
+  std::size_t queued = 0;  // rows noted and not yet written
+  std::size_t rows = 0;    // kept in all
   std::uint64_t commits = 0;
-  std::uint64_t failures = 0;        // failed writes and failed attempts to open
-  core::Duration last_commit{};      // wall time of the last transaction
+  std::uint64_t failures = 0;    // failed writes and failed attempts to open
+  core::Duration last_commit{};  // wall time of the last transaction
 };
 
 class Store {
  public:
-  using Sink = std::function<void(core::IntentStored)>;    // both on the io_context's thread
+  using Sink = std::function<void(core::IntentStored)>;  // both on the io_context's thread
   using ReportSink = std::function<void(StoreReport)>;
 
   static constexpr std::size_t max_services = 10'000;  // rows kept; the ones changed last win
   static constexpr std::size_t max_intents = 10'000;
 
-  /// Opens or creates the file (its directory must exist), reads what is there and starts the thread. What is wrong with
-  /// the file or disk is no error but a report and a store that is not durable; an error means there is no thread.
-  static std::expected<std::unique_ptr<Store>, Error> open(boost::asio::io_context& context, std::string path, Sink sink,
+  /// Opens or creates the file (its directory must exist), reads what is there and starts the
+  /// thread. What is wrong with the file or disk is no error but a report and a store that is not
+  /// durable; an error means there is no thread.
+  static std::expected<std::unique_ptr<Store>, Error> open(boost::asio::io_context& context,
+                                                           std::string path, Sink sink,
                                                            ReportSink report);
   ~Store();
   Store(const Store&) = delete;
@@ -73,7 +79,8 @@ class Store {
   void perform(const core::ForgetIntent& action);
   void perform(const core::StoreService& action);
 
-  /// Writes what is noted, waits up to 1 s for that, and closes; the sinks are not called any more. Safe to call twice.
+  /// Writes what is noted, waits up to 1 s for that, and closes; the sinks are not called any more.
+  /// Safe to call twice.
   void stop();
 
   StoreStats stats() const;

@@ -57,18 +57,23 @@ INSERT INTO counter VALUES ('full_writes', 0);
 constexpr std::array rungs{core::Rung::restart, core::Rung::kill, core::Rung::stop};
 
 std::optional<core::Rung> rung_of(std::string_view text) {
-  const auto* found = std::ranges::find_if(rungs, [text](core::Rung rung) { return to_string(rung) == text; });
+  const auto* found =
+      std::ranges::find_if(rungs, [text](core::Rung rung) { return to_string(rung) == text; });
   return found == rungs.end() ? std::nullopt : std::optional{*found};
 }
 
 bool plausible(const core::ServiceKey& key) {
   const auto sound = [](const std::string& text) {
-    return text.size() <= max_name && std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20; });
+    return text.size() <= max_name &&
+           std::ranges::none_of(text, [](char c) { return static_cast<unsigned char>(c) < 0x20; });
   };
-  return !key.service.empty() && sound(key.service) && sound(key.project) && key.replica <= max_replica;
+  return !key.service.empty() && sound(key.service) && sound(key.project) &&
+         key.replica <= max_replica;
 }
 
-bool plausible(core::Duration duration) { return duration >= core::Duration{} && duration <= longest; }
+bool plausible(core::Duration duration) {
+  return duration >= core::Duration{} && duration <= longest;
+}
 
 std::string join(const std::vector<core::Duration>& durations) {
   std::string text;
@@ -105,8 +110,10 @@ using StatementHandle = std::unique_ptr<sqlite3_stmt, FinalizeStatement>;
 StoreFault fault_of(sqlite3* database, std::string_view doing) {
   const int code = sqlite3_errcode(database) & 0xFF;
   const bool corrupt = code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
-  const auto* why = code == SQLITE_BUSY ? "another process uses the file" : sqlite3_errmsg(database);
-  return {corrupt ? StoreFault::Kind::corrupt : StoreFault::Kind::unavailable, std::format("{}: {}", doing, why)};
+  const auto* why =
+      code == SQLITE_BUSY ? "another process uses the file" : sqlite3_errmsg(database);
+  return {corrupt ? StoreFault::Kind::corrupt : StoreFault::Kind::unavailable,
+          std::format("{}: {}", doing, why)};
 }
 
 /// A prepared statement. Bound text must live until step().
@@ -115,7 +122,8 @@ class Statement {
   Statement() = default;
   Statement(sqlite3* database, std::string_view sql) {
     sqlite3_stmt* raw = nullptr;
-    sqlite3_prepare_v3(database, sql.data(), static_cast<int>(sql.size()), SQLITE_PREPARE_PERSISTENT, &raw, nullptr);
+    sqlite3_prepare_v3(database, sql.data(), static_cast<int>(sql.size()),
+                       SQLITE_PREPARE_PERSISTENT, &raw, nullptr);
     handle_.reset(raw);
   }
 
@@ -168,39 +176,48 @@ std::expected<void, StoreFault> migrate(sqlite3* database) {
   std::int64_t tables = 0;
   {
     Statement query(database, "PRAGMA application_id");
-    if (!query || query.step() != SQLITE_ROW) return std::unexpected(fault_of(database, "reading the header"));
+    if (!query || query.step() != SQLITE_ROW)
+      return std::unexpected(fault_of(database, "reading the header"));
     identity = query.integer(0);
     Statement count(database, "SELECT count(*) FROM sqlite_schema");
-    if (!count || count.step() != SQLITE_ROW) return std::unexpected(fault_of(database, "reading the schema"));
+    if (!count || count.step() != SQLITE_ROW)
+      return std::unexpected(fault_of(database, "reading the schema"));
     tables = count.integer(0);
   }
   if (identity != application_id && tables != 0) {
-    return std::unexpected(StoreFault{StoreFault::Kind::foreign, "this is another program's database"});
+    return std::unexpected(
+        StoreFault{StoreFault::Kind::foreign, "this is another program's database"});
   }
-  if (!execute(database, "BEGIN IMMEDIATE")) return std::unexpected(fault_of(database, "beginning"));
+  if (!execute(database, "BEGIN IMMEDIATE"))
+    return std::unexpected(fault_of(database, "beginning"));
   if (!execute(database, std::format("PRAGMA application_id = {}", application_id).c_str()) ||
-      !execute(database, "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL) STRICT")) {
+      !execute(database,
+               "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL) STRICT")) {
     return std::unexpected(fault_of(database, "creating the schema"));
   }
   std::int64_t version = 0;
   {
     Statement query(database, "SELECT max(version) FROM schema_version");
-    if (!query || query.step() != SQLITE_ROW) return std::unexpected(fault_of(database, "reading the schema's version"));
+    if (!query || query.step() != SQLITE_ROW)
+      return std::unexpected(fault_of(database, "reading the schema's version"));
     version = query.integer(0);
   }
   constexpr auto known = static_cast<std::int64_t>(migrations.size());
   if (version < 0 || version > known) {
-    return std::unexpected(StoreFault{
-        StoreFault::Kind::foreign,
-        std::format("it was written by a newer Sentinel (schema {}, this one knows {})", version, known)});
+    return std::unexpected(
+        StoreFault{StoreFault::Kind::foreign,
+                   std::format("it was written by a newer Sentinel (schema {}, this one knows {})",
+                               version, known)});
   }
   for (auto next = version; next < known; ++next) {
     if (!execute(database, migrations.at(static_cast<std::size_t>(next))) ||
-        !execute(database, std::format("INSERT INTO schema_version VALUES ({})", next + 1).c_str())) {
+        !execute(database,
+                 std::format("INSERT INTO schema_version VALUES ({})", next + 1).c_str())) {
       return std::unexpected(fault_of(database, "updating the schema"));
     }
   }
-  if (!execute(database, "COMMIT")) return std::unexpected(fault_of(database, "committing the schema"));
+  if (!execute(database, "COMMIT"))
+    return std::unexpected(fault_of(database, "committing the schema"));
   return {};
 }
 
@@ -208,7 +225,8 @@ std::expected<void, StoreFault> migrate(sqlite3* database) {
 
 bool storable(const core::ServiceRecord& record) {
   return plausible(record.key) && record.budget_left.size() <= max_spent &&
-         std::ranges::all_of(record.budget_left, [](core::Duration left) { return plausible(left); }) &&
+         std::ranges::all_of(record.budget_left,
+                             [](core::Duration left) { return plausible(left); }) &&
          plausible(record.trial_in) && plausible(record.maintenance_left);
 }
 
@@ -227,9 +245,12 @@ struct StoreFile::Impl {
   StoreFault fault(std::string_view doing) const { return fault_of(database.get(), doing); }
 
   bool prepare() {
-    put_service = Statement(database.get(), "INSERT OR REPLACE INTO service VALUES (?,?,?,?,?,?,?,?)");
-    forget_service = Statement(database.get(), "DELETE FROM service WHERE project=? AND service=? AND replica=?");
-    put_intent = Statement(database.get(), "INSERT OR REPLACE INTO intent VALUES (?,?,?,?,?,?,?,?)");
+    put_service =
+        Statement(database.get(), "INSERT OR REPLACE INTO service VALUES (?,?,?,?,?,?,?,?)");
+    forget_service = Statement(database.get(),
+                               "DELETE FROM service WHERE project=? AND service=? AND replica=?");
+    put_intent =
+        Statement(database.get(), "INSERT OR REPLACE INTO intent VALUES (?,?,?,?,?,?,?,?)");
     forget_intent = Statement(database.get(), "DELETE FROM intent WHERE op=?");
     return put_service && forget_service && put_intent && forget_intent;
   }
@@ -261,17 +282,25 @@ struct StoreFile::Impl {
   }
 
   bool apply(const StoreBatch& batch) {
-    if (batch.prove && !execute(database.get(), "UPDATE counter SET value = value + 1 WHERE name = 'full_writes'")) {
+    if (batch.prove &&
+        !execute(database.get(),
+                 "UPDATE counter SET value = value + 1 WHERE name = 'full_writes'")) {
       return false;
     }
-    if (batch.replace && !execute(database.get(), "DELETE FROM service; DELETE FROM intent;")) return false;
-    if (!std::ranges::all_of(batch.services, [this](const auto& record) { return put(record); })) return false;
+    if (batch.replace && !execute(database.get(), "DELETE FROM service; DELETE FROM intent;"))
+      return false;
+    if (!std::ranges::all_of(batch.services, [this](const auto& record) { return put(record); }))
+      return false;
     if (!std::ranges::all_of(batch.forgotten_services, [this](const auto& key) {
-          return forget_service.bind(1, key.project).bind(2, key.service).bind(3, std::int64_t{key.replica}).run();
+          return forget_service.bind(1, key.project)
+              .bind(2, key.service)
+              .bind(3, std::int64_t{key.replica})
+              .run();
         })) {
       return false;
     }
-    if (!std::ranges::all_of(batch.intents, [this](const auto& record) { return put(record); })) return false;
+    if (!std::ranges::all_of(batch.intents, [this](const auto& record) { return put(record); }))
+      return false;
     return std::ranges::all_of(batch.forgotten_intents, [this](core::OperationId op) {
       return forget_intent.bind(1, static_cast<std::int64_t>(op)).run();
     });
@@ -286,19 +315,24 @@ StoreFile& StoreFile::operator=(StoreFile&&) noexcept = default;
 std::expected<StoreFile, StoreFault> StoreFile::open(const std::string& path) {
   configure_library();
   sqlite3* raw = nullptr;
-  const int flags = SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
+  const int flags =
+      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
   const int opened = sqlite3_open_v2(path.c_str(), &raw, flags, nullptr);
   auto impl = std::make_unique<Impl>();
   impl->database.reset(raw);
   if (opened != SQLITE_OK) {
-    return std::unexpected(StoreFault{StoreFault::Kind::unavailable, raw == nullptr ? "out of memory" : sqlite3_errmsg(raw)});
+    return std::unexpected(StoreFault{StoreFault::Kind::unavailable,
+                                      raw == nullptr ? "out of memory" : sqlite3_errmsg(raw)});
   }
   sqlite3_busy_timeout(raw, lock_wait_ms);
-  // The exclusive lock comes first: WAL then needs no shared memory, and a second monitor on this file is told so.
+  // The exclusive lock comes first: WAL then needs no shared memory, and a second monitor on this
+  // file is told so.
   if (!execute(raw,
-               "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA cache_size=-128;"
+               "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
+               "PRAGMA cache_size=-128;"
                "PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA wal_autocheckpoint=64;"
-               "PRAGMA journal_size_limit=1048576; PRAGMA trusted_schema=OFF; PRAGMA cell_size_check=ON")) {
+               "PRAGMA journal_size_limit=1048576; PRAGMA trusted_schema=OFF; PRAGMA "
+               "cell_size_check=ON")) {
     return std::unexpected(impl->fault("opening"));
   }
   {
@@ -316,13 +350,15 @@ std::expected<StoreFile, StoreFault> StoreFile::open(const std::string& path) {
   return StoreFile(std::move(impl));
 }
 
-std::expected<StoreContents, StoreFault> StoreFile::load(std::size_t max_services, std::size_t max_intents) {
+std::expected<StoreContents, StoreFault> StoreFile::load(std::size_t max_services,
+                                                         std::size_t max_intents) {
   StoreContents contents;
   auto* const database = impl_->database.get();
   // The newest rows when there are too many, then in order of change.
-  Statement services(database,
-                     "SELECT * FROM (SELECT project, service, replica, budget_left, quarantined, trial_in, "
-                     "maintenance_left, changed FROM service ORDER BY changed DESC LIMIT ?) ORDER BY changed");
+  Statement services(
+      database,
+      "SELECT * FROM (SELECT project, service, replica, budget_left, quarantined, trial_in, "
+      "maintenance_left, changed FROM service ORDER BY changed DESC LIMIT ?) ORDER BY changed");
   if (!services) return std::unexpected(impl_->fault("reading services"));
   services.bind(1, static_cast<std::int64_t>(max_services));
   const auto narrow = [](std::int64_t replica) {
@@ -332,12 +368,13 @@ std::expected<StoreContents, StoreFault> StoreFile::load(std::size_t max_service
   while ((result = services.step()) == SQLITE_ROW) {
     impl_->changed = std::max(impl_->changed, services.integer(7));
     auto budget = split(services.text(3));
-    core::ServiceRecord record{
-        .key = {.project = services.text(0), .service = services.text(1), .replica = narrow(services.integer(2))},
-        .budget_left = budget.value_or(std::vector<core::Duration>{}),
-        .quarantined = services.integer(4) == 1,
-        .trial_in = core::Duration{services.integer(5)},
-        .maintenance_left = core::Duration{services.integer(6)}};
+    core::ServiceRecord record{.key = {.project = services.text(0),
+                                       .service = services.text(1),
+                                       .replica = narrow(services.integer(2))},
+                               .budget_left = budget.value_or(std::vector<core::Duration>{}),
+                               .quarantined = services.integer(4) == 1,
+                               .trial_in = core::Duration{services.integer(5)},
+                               .maintenance_left = core::Duration{services.integer(6)}};
     if (budget && storable(record) && (services.integer(4) == 0 || services.integer(4) == 1)) {
       contents.rows.services.push_back(std::move(record));
     } else {
@@ -347,20 +384,22 @@ std::expected<StoreContents, StoreFault> StoreFile::load(std::size_t max_service
   if (result != SQLITE_DONE) return std::unexpected(impl_->fault("reading services"));
 
   Statement intents(database,
-                    "SELECT op, project, service, replica, container, started_at, rung, trial FROM intent ORDER BY op LIMIT ?");
+                    "SELECT op, project, service, replica, container, started_at, rung, trial FROM "
+                    "intent ORDER BY op LIMIT ?");
   if (!intents) return std::unexpected(impl_->fault("reading intents"));
   intents.bind(1, static_cast<std::int64_t>(max_intents));
   while ((result = intents.step()) == SQLITE_ROW) {
     const auto container = core::ContainerId::parse(intents.text(4));
     const auto rung = rung_of(intents.text(6));
     const auto op = intents.integer(0);
-    core::IntentRecord record{
-        .op = static_cast<core::OperationId>(std::max<std::int64_t>(op, 0)),
-        .key = {.project = intents.text(1), .service = intents.text(2), .replica = narrow(intents.integer(3))},
-        .container = container.value_or(core::ContainerId{}),
-        .started_at = intents.integer(5),
-        .rung = rung.value_or(core::Rung::restart),
-        .trial = intents.integer(7) == 1};
+    core::IntentRecord record{.op = static_cast<core::OperationId>(std::max<std::int64_t>(op, 0)),
+                              .key = {.project = intents.text(1),
+                                      .service = intents.text(2),
+                                      .replica = narrow(intents.integer(3))},
+                              .container = container.value_or(core::ContainerId{}),
+                              .started_at = intents.integer(5),
+                              .rung = rung.value_or(core::Rung::restart),
+                              .trial = intents.integer(7) == 1};
     if (op >= 0 && container && rung && storable(record)) {
       contents.rows.intents.push_back(std::move(record));
     } else {
@@ -400,7 +439,8 @@ std::expected<std::string, std::string> move_corrupt_aside(const std::string& pa
   const fs::path whole{path};
   const auto prefix = whole.filename().string() + ".corrupt-";
   std::vector<std::string> names;
-  for (fs::directory_iterator entry(whole.parent_path().empty() ? "." : whole.parent_path(), error), end;
+  for (fs::directory_iterator entry(whole.parent_path().empty() ? "." : whole.parent_path(), error),
+       end;
        !error && entry != end; entry.increment(error)) {
     auto name = entry->path().filename().string();
     if (name.starts_with(prefix) && !name.ends_with("-wal")) names.push_back(std::move(name));

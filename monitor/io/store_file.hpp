@@ -1,8 +1,10 @@
 #pragma once
 
-// The store's SQLite file: schema, rows, checks. Used by one thread at a time; knows nothing of queues and retries.
+// The store's SQLite file: schema, rows, checks. Used by one thread at a time; knows nothing of
+// queues and retries.
 //
-// Every row is checked when read: the file may have been edited, or written by a bug. Ranges are those of core/types.hpp.
+// Every row is checked when read: the file may have been edited, or written by a bug. Ranges are
+// those of core/types.hpp.
 
 #include <cstddef>
 #include <cstdint>
@@ -38,8 +40,8 @@ struct StoreBatch {
 };
 
 struct StoreContents {
-  core::Restored rows;           // services: oldest transaction first
-  std::size_t impossible = 0;    // rows left out
+  core::Restored rows;         // services: oldest transaction first
+  std::size_t impossible = 0;  // rows left out
 };
 
 /// Whether a record can be stored and read back: lengths and ranges.
@@ -48,7 +50,8 @@ bool storable(const core::IntentRecord& record);
 
 class StoreFile {
  public:
-  /// Opens or creates, checks, brings the schema up to date. May wait 2 s for another process's lock.
+  /// Opens or creates, checks, brings the schema up to date. May wait 2 s for another process's
+  /// lock.
   static std::expected<StoreFile, StoreFault> open(const std::string& path);
   ~StoreFile();
   StoreFile(StoreFile&&) noexcept;
@@ -64,7 +67,8 @@ class StoreFile {
   std::unique_ptr<Impl> impl_;
 };
 
-/// Renames a damaged file and its log to `PATH.corrupt-TIME` and keeps the three newest of those. Gives the new name.
+/// Renames a damaged file and its log to `PATH.corrupt-TIME` and keeps the three newest of those.
+/// Gives the new name.
 std::expected<std::string, std::string> move_corrupt_aside(const std::string& path);
 
 }  // namespace sentinel::io

@@ -23,10 +23,13 @@ namespace asio = boost::asio;
 /// The loop's side: a timer that notes the time.
 class Watchdog::Beat : public std::enable_shared_from_this<Beat> {
  public:
-  Beat(asio::io_context& context, core::Duration interval) : timer_(context), interval_(interval) { tick(); }
+  Beat(asio::io_context& context, core::Duration interval) : timer_(context), interval_(interval) {
+    tick();
+  }
 
   void run() {
-    timer_.expires_after(std::chrono::duration_cast<std::chrono::steady_clock::duration>(interval_));
+    timer_.expires_after(
+        std::chrono::duration_cast<std::chrono::steady_clock::duration>(interval_));
     timer_.async_wait([self = shared_from_this()](const boost::system::error_code& error) {
       if (error || self->closed_) return;
       self->tick();
@@ -39,7 +42,9 @@ class Watchdog::Beat : public std::enable_shared_from_this<Beat> {
     timer_.cancel();
   }
 
-  core::Time last() const { return core::Time{core::Duration{last_.load(std::memory_order_relaxed)}}; }
+  core::Time last() const {
+    return core::Time{core::Duration{last_.load(std::memory_order_relaxed)}};
+  }
 
  private:
   void tick() { last_.store(now().time_since_epoch().count(), std::memory_order_relaxed); }
@@ -55,19 +60,23 @@ namespace {
 void abort_stalled(core::Duration age) {
   std::array<char, 128> line{};
   const auto seconds = std::chrono::duration_cast<std::chrono::seconds>(age).count();
-  const int length = std::snprintf(line.data(), line.size(), "the main loop has not moved for %lld s: aborting\n",
-                                   static_cast<long long>(seconds));
+  const int length =
+      std::snprintf(line.data(), line.size(), "the main loop has not moved for %lld s: aborting\n",
+                    static_cast<long long>(seconds));
   const auto size = std::min(line.size() - 1, static_cast<std::size_t>(std::max(length, 0)));
   // stderr may be a full pipe that nobody reads; the line is worth less than the restart.
   pollfd error_output{.fd = STDERR_FILENO, .events = POLLOUT, .revents = 0};
-  if (::poll(&error_output, 1, 100) == 1 && ::write(STDERR_FILENO, line.data(), size) < 0) std::abort();
+  if (::poll(&error_output, 1, 100) == 1 && ::write(STDERR_FILENO, line.data(), size) < 0)
+    std::abort();
   std::abort();
 }
 
 }  // namespace
 
 Watchdog::Watchdog(asio::io_context& context, WatchdogOptions options)
-    : options_(std::move(options)), beat_(std::make_shared<Beat>(context, options_.interval)), fresh_(now()) {
+    : options_(std::move(options)),
+      beat_(std::make_shared<Beat>(context, options_.interval)),
+      fresh_(now()) {
   beat_->run();
   auto thread = start_thread([this] { watch(); });
   if (!thread) {

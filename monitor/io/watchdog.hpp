@@ -1,8 +1,9 @@
 #pragma once
 
-// Aborts a process whose loop has stalled, so that its restart policy brings it back. A thread looks every few seconds
-// at when the loop last ticked. When the thread finds that it was itself held up for long (SIGSTOP, a suspended or starved
-// machine), the stall proves nothing and the loop gets the whole limit again.
+// Aborts a process whose loop has stalled, so that its restart policy brings it back. A thread
+// looks every few seconds at when the loop last ticked. When the thread finds that it was itself
+// held up for long (SIGSTOP, a suspended or starved machine), the stall proves nothing and the loop
+// gets the whole limit again.
 
 #include <condition_variable>
 #include <functional>
@@ -20,14 +21,15 @@ namespace sentinel::io {
 
 struct WatchdogOptions {
   core::Duration limit = std::chrono::seconds{30};
-  core::Duration interval = std::chrono::seconds{5};  // between looks, and between the loop's own ticks
-  std::function<void()> on_stall{};                   // empty: one line to stderr, then abort()
+  core::Duration interval =
+      std::chrono::seconds{5};       // between looks, and between the loop's own ticks
+  std::function<void()> on_stall{};  // empty: one line to stderr, then abort()
 };
 
 class Watchdog {
  public:
-  /// Ticks from a timer on `context` and watches from now on. The context must outlive this. Throws std::runtime_error
-  /// when there can be no thread: a matter of start-up.
+  /// Ticks from a timer on `context` and watches from now on. The context must outlive this. Throws
+  /// std::runtime_error when there can be no thread: a matter of start-up.
   Watchdog(boost::asio::io_context& context, WatchdogOptions options);
   ~Watchdog();
   Watchdog(const Watchdog&) = delete;

@@ -9,9 +9,9 @@
 
 using namespace sentinel;
 using namespace sentinel::io;
+using Catch::Matchers::ContainsSubstring;
 using core::ProbeReason;
 using core::Verdict;
-using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
@@ -48,18 +48,24 @@ Outcome judge(std::string_view bytes) {
   return whole;
 }
 
-std::string with_body(std::string_view body, std::string_view type = "text/plain", unsigned status = 200) {
-  return std::format("HTTP/1.1 {} X\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n{}", status, type, body.size(), body);
+std::string with_body(std::string_view body, std::string_view type = "text/plain",
+                      unsigned status = 200) {
+  return std::format("HTTP/1.1 {} X\r\nContent-Type: {}\r\nContent-Length: {}\r\n\r\n{}", status,
+                     type, body.size(), body);
 }
 
 }  // namespace
 
 TEST_CASE("2xx passes however the body is framed") {
-  for (const auto* text : {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "HTTP/1.0 200 OK\r\n\r\nuntil the end", "HTTP/1.1 204 No Content\r\n\r\n",
-                           "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
-                           "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n2;x=y\r\nok\r\n0\r\nTrailer: x\r\n\r\n",
-                           "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n",
-                           "HTTP/1.1 299 \r\nContent-Length: 0\r\n\r\n"}) {
+  for (const auto* text :
+       {"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok", "HTTP/1.0 200 OK\r\n\r\nuntil the end",
+        "HTTP/1.1 204 No Content\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: Chunked\r\n\r\n2;x=y\r\nok\r\n0\r\nTrailer: "
+        "x\r\n\r\n",
+        "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: x\r\n\r\nHTTP/1.1 200 "
+        "OK\r\nContent-Length: 0\r\n\r\n",
+        "HTTP/1.1 299 \r\nContent-Length: 0\r\n\r\n"}) {
     INFO(text);
     const auto outcome = judge(text);
     CHECK(outcome.verdict.verdict == Verdict::pass);
@@ -73,7 +79,8 @@ TEST_CASE("other statuses fail and say so") {
   CHECK(judge(with_body("", "text/plain", 404)).verdict.reason == ProbeReason::status);
   CHECK(judge("HTTP/1.1 302 Found\r\nLocation: http://169.254.169.254/\r\n\r\n").verdict.sentence ==
         "expected 2xx, got 302 (redirects are not followed)");
-  CHECK(judge("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n").verdict.sentence == "expected 2xx, got 101");
+  CHECK(judge("HTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n").verdict.sentence ==
+        "expected 2xx, got 101");
   // The status is enough: a body that never ends is not waited for.
   const auto early = judge("HTTP/1.1 500 X\r\nContent-Length: 1000\r\n\r\n");
   CHECK(early.done);
@@ -81,7 +88,9 @@ TEST_CASE("other statuses fail and say so") {
 }
 
 TEST_CASE("health documents are believed over a 2xx status") {
-  const auto health = [](std::string_view body) { return judge(with_body(body, "application/health+json; charset=utf-8")).verdict; };
+  const auto health = [](std::string_view body) {
+    return judge(with_body(body, "application/health+json; charset=utf-8")).verdict;
+  };
   CHECK(health(R"({"status":"pass"})").verdict == Verdict::pass);
   CHECK(health(R"({"status":"UP"})").verdict == Verdict::pass);
   const auto warn = health(R"({"status":"warn","output":"disk \u001b[31m 91 %"})");
@@ -96,10 +105,13 @@ TEST_CASE("health documents are believed over a 2xx status") {
   CHECK(health(R"({"status":["warn"]})").verdict == Verdict::pass);
   CHECK(health("no json").verdict == Verdict::pass);
   CHECK(health(std::string(60'000, '[')).verdict == Verdict::pass);
-  CHECK(judge(with_body(R"({"status":"warn"})", "application/json")).verdict.verdict == Verdict::warn);
-  CHECK(judge(with_body(R"({"status":"ready"})", "application/json")).verdict.verdict == Verdict::pass);
+  CHECK(judge(with_body(R"({"status":"warn"})", "application/json")).verdict.verdict ==
+        Verdict::warn);
+  CHECK(judge(with_body(R"({"status":"ready"})", "application/json")).verdict.verdict ==
+        Verdict::pass);
   CHECK(judge(with_body(R"({"status":"warn"})", "text/plain")).verdict.verdict == Verdict::pass);
-  CHECK(judge("HTTP/1.1 200 OK\r\nContent-Type: application/health+json\r\nTransfer-Encoding: chunked\r\n\r\n"
+  CHECK(judge("HTTP/1.1 200 OK\r\nContent-Type: application/health+json\r\nTransfer-Encoding: "
+              "chunked\r\n\r\n"
               "8\r\n{\"status\r\n9\r\n\":\"warn\"}\r\n0\r\n\r\n")
             .verdict.verdict == Verdict::warn);
 }
@@ -152,17 +164,22 @@ TEST_CASE("framing without end is given up") {
     return answer.judge();
   };
   CHECK(endless(head + "1;", std::string(1000, 'x')).reason == ProbeReason::protocol);
-  CHECK(endless(head + "0\r\n", "Trailer: " + std::string(1000, 'x') + "\r\n").reason == ProbeReason::protocol);
+  CHECK(endless(head + "0\r\n", "Trailer: " + std::string(1000, 'x') + "\r\n").reason ==
+        ProbeReason::protocol);
   CHECK(endless(head, "1;" + std::string(1000, 'x') + "\r\na\r\n").reason == ProbeReason::protocol);
   // A long body is no fault: what was kept is judged.
   CHECK(endless(head, "3e8\r\n" + std::string(1000, 'x') + "\r\n").verdict == Verdict::pass);
   CHECK(endless("HTTP/1.1 200 OK\r\n\r\n", std::string(1000, 'x')).verdict == Verdict::pass);
-  CHECK(judge("HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n").verdict.verdict == Verdict::pass);
+  CHECK(judge("HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n").verdict.verdict ==
+        Verdict::pass);
 }
 
 TEST_CASE("a connection that ends early fails as reset") {
-  for (const auto* text : {"", "HTT", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nshor", "HTTP/1.1 100 Continue\r\n\r\n",
-                           "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"}) {
+  for (const auto* text :
+       {"", "HTT", "HTTP/1.1 200 OK\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nshor",
+        "HTTP/1.1 100 Continue\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n"}) {
     INFO(text);
     const auto outcome = judge(text);
     CHECK(outcome.verdict.verdict == Verdict::fail);
@@ -174,7 +191,8 @@ TEST_CASE("mutated answers never confuse the reader") {
   std::mt19937 random(20'26);
   const std::vector<std::string> seeds{
       with_body(R"({"status":"warn","output":"x"})", "application/health+json"),
-      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: application/json\r\n\r\n5;a=b\r\n{\"sta\r\n0\r\nA: b\r\n\r\n",
+      "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\nContent-Type: "
+      "application/json\r\n\r\n5;a=b\r\n{\"sta\r\n0\r\nA: b\r\n\r\n",
       "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 503 no\r\nServer: x\r\n\r\nbye",
   };
   ProbeAnswer answer(512, 1024);
@@ -191,6 +209,7 @@ TEST_CASE("mutated answers never confuse the reader") {
     }
     const auto outcome = read(answer, text, 1 + random() % 64);
     REQUIRE(outcome.status <= 599);
-    REQUIRE((outcome.verdict.verdict != Verdict::fail || outcome.verdict.reason != ProbeReason::none));
+    REQUIRE(
+        (outcome.verdict.verdict != Verdict::fail || outcome.verdict.reason != ProbeReason::none));
   }
 }

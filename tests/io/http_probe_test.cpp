@@ -12,13 +12,14 @@
 using namespace sentinel;
 using namespace sentinel::io;
 using namespace std::chrono_literals;
+using Catch::Matchers::ContainsSubstring;
 using core::ProbeReason;
 using core::Verdict;
-using Catch::Matchers::ContainsSubstring;
 
 namespace {
 
-core::StartProbe probe(std::uint16_t port, std::string target = "/echo", core::Duration timeout = 10s, std::string address = "127.0.0.1",
+core::StartProbe probe(std::uint16_t port, std::string target = "/echo",
+                       core::Duration timeout = 10s, std::string address = "127.0.0.1",
                        std::string host = {}) {
   auto info = std::make_shared<core::ContainerInfo>();
   core::ProbeSpec spec;
@@ -28,18 +29,21 @@ core::StartProbe probe(std::uint16_t port, std::string target = "/echo", core::D
   spec.target = std::move(target);
   spec.timeout = timeout;
   info->settings.probes.push_back(std::move(spec));
-  return {.token = {.service = 1, .probe = 0, .sequence = 1}, .info = std::move(info), .address = std::move(address)};
+  return {.token = {.service = 1, .probe = 0, .sequence = 1},
+          .info = std::move(info),
+          .address = std::move(address)};
 }
 
 class Probing {
  public:
   explicit Probing(ProberOptions options = {}) {
     loop_.call([&] {
-      prober_ = std::make_unique<Prober>(loop_.context(), std::move(options), [this](core::ProbeFinished finished) {
-        const std::lock_guard lock(mutex_);
-        finished_.push_back(std::move(finished));
-        changed_.notify_all();
-      });
+      prober_ = std::make_unique<Prober>(loop_.context(), std::move(options),
+                                         [this](core::ProbeFinished finished) {
+                                           const std::lock_guard lock(mutex_);
+                                           finished_.push_back(std::move(finished));
+                                           changed_.notify_all();
+                                         });
     });
   }
   ~Probing() {
@@ -135,12 +139,18 @@ TEST_CASE("the request is what it should be") {
     REQUIRE(count > 0);
     request.append(buffer.data(), static_cast<std::size_t>(count));
   }
-  CHECK(request == std::format("GET /health?full=1 HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nUser-Agent: Sentinel/1.2.3\r\n"
-                               "Accept: application/health+json, application/json;q=0.9, */*;q=0.8\r\nConnection: close\r\n\r\n",
-                               listener.port));
+  CHECK(request ==
+        std::format(
+            "GET /health?full=1 HTTP/1.1\r\nHost: 127.0.0.1:{}\r\nUser-Agent: Sentinel/1.2.3\r\n"
+            "Accept: application/health+json, application/json;q=0.9, */*;q=0.8\r\nConnection: "
+            "close\r\n\r\n",
+            listener.port));
   SECTION("an answer in two parts") {
-    for (const std::string_view part : {"HTTP/1.1 200 OK\r\nContent-Type: application/health+json\r\nContent-Le", "ngth: 17\r\n\r\n{\"status\":\"warn\"}"}) {
-      REQUIRE(::send(client, part.data(), part.size(), MSG_NOSIGNAL) == static_cast<ssize_t>(part.size()));
+    for (const std::string_view part :
+         {"HTTP/1.1 200 OK\r\nContent-Type: application/health+json\r\nContent-Le",
+          "ngth: 17\r\n\r\n{\"status\":\"warn\"}"}) {
+      REQUIRE(::send(client, part.data(), part.size(), MSG_NOSIGNAL) ==
+              static_cast<ssize_t>(part.size()));
     }
     const auto finished = probing.wait(1).front();
     CHECK(finished.verdict == Verdict::warn);
@@ -190,7 +200,8 @@ TEST_CASE("what cannot be probed is answered, not sent") {
   CHECK(probing.run(probe(80, "/", 1s, "127.0.0.1\r\nX")).reason == ProbeReason::internal);
   CHECK(probing.run(probe(80, "/", 1s, "", "169.254.169.254")).reason == ProbeReason::unreachable);
   CHECK(probing.run(probe(80, "/", 1s, "", "fe80::1")).reason == ProbeReason::unreachable);
-  CHECK(probing.run(probe(80, "/", 1s, "", "::ffff:169.254.169.254")).reason == ProbeReason::unreachable);
+  CHECK(probing.run(probe(80, "/", 1s, "", "::ffff:169.254.169.254")).reason ==
+        ProbeReason::unreachable);
   auto wrong = probe(80);
   wrong.token.probe = 7;
   CHECK(probing.run(wrong).reason == ProbeReason::internal);

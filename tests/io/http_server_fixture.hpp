@@ -15,10 +15,12 @@ namespace sentinel::test {
 /// A server on a loop of its own, with pages to try it on.
 class Server {
  public:
-  explicit Server(io::HttpServerOptions options = {}, const std::optional<std::string>& path = std::nullopt) {
+  explicit Server(io::HttpServerOptions options = {},
+                  const std::optional<std::string>& path = std::nullopt) {
     loop_.call([&] {
-      server_ = std::make_unique<io::HttpServer>(loop_.context(), std::move(options),
-                                                 [](const io::HttpRequest& request) { return answer(request); });
+      server_ = std::make_unique<io::HttpServer>(
+          loop_.context(), std::move(options),
+          [](const io::HttpRequest& request) { return answer(request); });
       const auto bound = server_->listen_tcp("127.0.0.1:0");
       port = bound.value_or(0);
       ready_ = bound.has_value() && (!path || server_->listen_unix(*path, 0660));
@@ -44,9 +46,11 @@ class Server {
   static io::HttpResponse answer(const io::HttpRequest& request) {
     io::HttpResponse response;
     if (request.path == "/echo") {
-      response.body = request.method + " /echo " + (request.method == "GET" ? request.query : request.body);
+      response.body =
+          request.method + " /echo " + (request.method == "GET" ? request.query : request.body);
     } else if (request.path == "/large") {
-      for (int i = 0; response.body.size() < 1'000'000; ++i) response.body += "sentinel_line " + std::to_string(i) + "\n";
+      for (int i = 0; response.body.size() < 1'000'000; ++i)
+        response.body += "sentinel_line " + std::to_string(i) + "\n";
       response.body.resize(1'000'000);
     } else if (request.path == "/huge") {
       response.body.assign(64 * 1024 * 1024, 'x');

@@ -12,10 +12,10 @@
 using namespace sentinel;
 using namespace sentinel::io;
 using namespace std::chrono_literals;
-using sentinel::test::RawClient;
-using sentinel::test::Server;
 using Catch::Matchers::ContainsSubstring;
 using Catch::Matchers::StartsWith;
+using sentinel::test::RawClient;
+using sentinel::test::Server;
 
 namespace {
 
@@ -36,15 +36,20 @@ std::vector<BadRequest> bad_requests() {
       {"an empty Host", get + "Host:\r\n\r\n", 400},
       {"a Host with a path", get + "Host: localhost/x\r\n\r\n", 400},
       {"a foreign Host", get + "Host: evil.example\r\n\r\n", 421},
-      {"a foreign host in the target", "GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\n\r\n", 421},
+      {"a foreign host in the target",
+       "GET http://evil.example/ HTTP/1.1\r\nHost: localhost\r\n\r\n", 421},
       {"chunked", post + "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411},
       {"chunked, identity", post + "Transfer-Encoding: chunked, identity\r\n\r\n0\r\n\r\n", 411},
-      {"chunked in HTTP/1.0", "POST /echo HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 411},
+      {"chunked in HTTP/1.0",
+       "POST /echo HTTP/1.0\r\nHost: localhost\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+       411},
       {"two lengths", post + "Content-Length: 2\r\nContent-Length: 2\r\n\r\nok", 400},
       {"a list of lengths", post + "Content-Length: 2, 2\r\n\r\nok", 400},
       {"a negative length", post + "Content-Length: -1\r\n\r\n", 400},
-      {"a length beyond all numbers", post + "Content-Length: 99999999999999999999999\r\n\r\n", 400},
-      {"length and chunks", post + "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
+      {"a length beyond all numbers", post + "Content-Length: 99999999999999999999999\r\n\r\n",
+       400},
+      {"length and chunks",
+       post + "Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n", 400},
       {"a long body", post + "Content-Length: 65537\r\n\r\n", 413},
       {"a GET with a body", get + "Host: localhost\r\nContent-Length: 1\r\n\r\nx", 400},
       {"a folded field", get + "Host: localhost\r\nX: a\r\n b\r\n\r\n", 400},
@@ -86,7 +91,8 @@ TEST_CASE("bad requests are refused with a problem document, and the connection 
 
 TEST_CASE("each prefix of a request followed by the end of the connection leaves nothing behind") {
   Server server;
-  const std::string request = "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello";
+  const std::string request =
+      "POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello";
   for (std::size_t length = 0; length < request.size(); ++length) {
     RawClient client(server.port);
     REQUIRE(client.send(std::string_view{request}.substr(0, length)));
@@ -181,7 +187,8 @@ TEST_CASE("running out of descriptors neither spins nor ends the server") {
   address.sin_family = AF_INET;
   address.sin_port = htons(server.port);
   address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
-  const bool connected = ::connect(spare, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
+  const bool connected =
+      ::connect(spare, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   const bool counted = test::eventually([&] { return server.stats().accept_errors >= 1; });
   const auto errors = server.stats().accept_errors;
   REQUIRE(::setrlimit(RLIMIT_NOFILE, &before) == 0);
@@ -202,7 +209,8 @@ TEST_CASE("stop in the middle of everything closes everything") {
   RawClient writing(server.port);
   REQUIRE(reading.send("GET / HT"));
   REQUIRE(writing.send("GET /huge HTTP/1.1\r\nHost: localhost\r\n\r\n"));
-  REQUIRE(test::eventually([&] { return server.stats().requests == 1 && server.stats().open == 3; }));
+  REQUIRE(
+      test::eventually([&] { return server.stats().requests == 1 && server.stats().open == 3; }));
   server.loop().call([&] { server.server().stop(); });
   CHECK(idle.until_closed().empty());
   reading.until_closed();

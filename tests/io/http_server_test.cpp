@@ -13,11 +13,11 @@
 
 using namespace sentinel;
 using namespace sentinel::io;
-using sentinel::test::RawClient;
-using sentinel::test::Server;
 using Catch::Matchers::ContainsSubstring;
 using Catch::Matchers::EndsWith;
 using Catch::Matchers::StartsWith;
+using sentinel::test::RawClient;
+using sentinel::test::Server;
 
 namespace {
 
@@ -37,7 +37,9 @@ std::string gunzip(std::string_view data) {
   return output;
 }
 
-std::string body_of(const std::string& response) { return response.substr(response.find("\r\n\r\n") + 4); }
+std::string body_of(const std::string& response) {
+  return response.substr(response.find("\r\n\r\n") + 4);
+}
 
 }  // namespace
 
@@ -57,7 +59,8 @@ TEST_CASE("one connection serves many requests") {
 TEST_CASE("pipelined requests are answered in order, one byte at a time too") {
   Server server;
   const std::string requests =
-      "GET /echo?a HTTP/1.1\r\nHost: localhost\r\n\r\nPOST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 5\r\n\r\nhello"
+      "GET /echo?a HTTP/1.1\r\nHost: localhost\r\n\r\nPOST /echo HTTP/1.1\r\nHost: "
+      "localhost\r\nContent-Length: 5\r\n\r\nhello"
       "\r\nGET /echo?b HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";
   SECTION("at once") {
     RawClient client(server.port);
@@ -83,7 +86,9 @@ TEST_CASE("every response carries the fields that protect a browser") {
   for (const auto* path : {"/echo", "/missing"}) {
     REQUIRE(client.send(std::format("GET {} HTTP/1.1\r\nHost: localhost\r\n\r\n", path)));
     const auto response = client.response();
-    CHECK_THAT(response, ContainsSubstring("\r\nContent-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"));
+    CHECK_THAT(response,
+               ContainsSubstring(
+                   "\r\nContent-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"));
     CHECK_THAT(response, ContainsSubstring("\r\nX-Content-Type-Options: nosniff\r\n"));
     CHECK_THAT(response, ContainsSubstring("\r\nReferrer-Policy: no-referrer\r\n"));
     CHECK_THAT(response, ContainsSubstring("\r\nCache-Control: no-store\r\n"));
@@ -94,7 +99,9 @@ TEST_CASE("every response carries the fields that protect a browser") {
 TEST_CASE("HEAD has the fields of GET and no body") {
   Server server;
   RawClient client(server.port);
-  REQUIRE(client.send("HEAD /large HTTP/1.1\r\nHost: localhost\r\n\r\nGET /echo HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+  REQUIRE(
+      client.send("HEAD /large HTTP/1.1\r\nHost: localhost\r\n\r\nGET /echo HTTP/1.1\r\nHost: "
+                  "localhost\r\n\r\n"));
   CHECK_THAT(client.response(false), ContainsSubstring("\r\nContent-Length: 1000000\r\n"));
   CHECK_THAT(client.response(), StartsWith("HTTP/1.1 200 OK\r\n"));
 }
@@ -102,12 +109,15 @@ TEST_CASE("HEAD has the fields of GET and no body") {
 TEST_CASE("a long text is sent with gzip to those who take it") {
   Server server;
   RawClient client(server.port);
-  REQUIRE(client.send("GET /large HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: deflate\r\nAccept-Encoding: gzip\r\n\r\n"));
+  REQUIRE(
+      client.send("GET /large HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: "
+                  "deflate\r\nAccept-Encoding: gzip\r\n\r\n"));
   const auto zipped = client.response();
   CHECK_THAT(zipped, ContainsSubstring("\r\nContent-Encoding: gzip\r\n"));
   CHECK_THAT(zipped, ContainsSubstring("\r\nVary: Accept-Encoding\r\n"));
   CHECK(zipped.size() < 200'000);
-  REQUIRE(client.send("GET /large HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip;q=0\r\n\r\n"));
+  REQUIRE(
+      client.send("GET /large HTTP/1.1\r\nHost: localhost\r\nAccept-Encoding: gzip;q=0\r\n\r\n"));
   const auto plain = client.response();
   CHECK(body_of(plain).size() == 1'000'000);
   CHECK(gunzip(body_of(zipped)) == body_of(plain));
@@ -126,7 +136,9 @@ TEST_CASE("HTTP/1.0 gets one answer") {
 TEST_CASE("Expect: 100-continue is answered before the body comes") {
   Server server;
   RawClient client(server.port);
-  REQUIRE(client.send("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nExpect: 100-continue\r\n\r\n"));
+  REQUIRE(
+      client.send("POST /echo HTTP/1.1\r\nHost: localhost\r\nContent-Length: 2\r\nExpect: "
+                  "100-continue\r\n\r\n"));
   CHECK(client.response() == "HTTP/1.1 100 Continue\r\n\r\n");
   REQUIRE(client.send("ok"));
   CHECK_THAT(client.response(), EndsWith("POST /echo ok"));
@@ -197,7 +209,8 @@ TEST_CASE("the Unix socket: mode, local requests, stale and live files") {
 TEST_CASE("endpoints that make no sense are refused") {
   test::Loop loop;
   HttpServer server(loop.context(), {}, [](const HttpRequest&) { return HttpResponse{}; });
-  for (const auto* text : {"", "8090", "localhost:80", "127.0.0.1:", "127.0.0.1:99999", "127.0.0.1:8o", "::1:80", "203.0.113.7:0"}) {
+  for (const auto* text : {"", "8090", "localhost:80", "127.0.0.1:", "127.0.0.1:99999",
+                           "127.0.0.1:8o", "::1:80", "203.0.113.7:0"}) {
     INFO(text);
     CHECK_FALSE(server.listen_tcp(text));
   }

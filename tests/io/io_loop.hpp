@@ -1,6 +1,7 @@
 #pragma once
 
-// An io_context on a thread of its own, and a raw client for it. Whatever waits here has a deadline.
+// An io_context on a thread of its own, and a raw client for it. Whatever waits here has a
+// deadline.
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -75,7 +76,8 @@ class RawClient {
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
     open_ = ::connect(fd_, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0;
   }
-  explicit RawClient(const std::string& path) : fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
+  explicit RawClient(const std::string& path)
+      : fd_(::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0)) {
     sockaddr_un address{};
     address.sun_family = AF_UNIX;
     path.copy(std::data(address.sun_path), sizeof address.sun_path - 1);
@@ -152,7 +154,8 @@ class RawClient {
 class TemporaryDirectory {
  public:
   TemporaryDirectory() {
-    std::string pattern = (std::filesystem::temp_directory_path() / "sentinel-test-XXXXXX").string();
+    std::string pattern =
+        (std::filesystem::temp_directory_path() / "sentinel-test-XXXXXX").string();
     if (::mkdtemp(pattern.data()) == nullptr) std::abort();
     path_ = pattern;
   }

@@ -18,7 +18,10 @@ namespace {
 /// Listens, answers the first connection with fixed bytes and closes, or keeps it open.
 class Fixed {
  public:
-  Fixed(std::string answer, bool keep) : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)), answer_(std::move(answer)), keep_(keep) {
+  Fixed(std::string answer, bool keep)
+      : fd_(::socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0)),
+        answer_(std::move(answer)),
+        keep_(keep) {
     sockaddr_in address{};
     address.sin_family = AF_INET;
     address.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
@@ -96,7 +99,8 @@ TEST_CASE("the client talks to our server over both kinds of socket") {
 }
 
 TEST_CASE("endpoints and paths that cannot be are refused") {
-  for (const auto* endpoint : {"", "localhost:1", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:x", "[::1:80", "relative/path"}) {
+  for (const auto* endpoint :
+       {"", "localhost:1", "127.0.0.1", "127.0.0.1:0", "127.0.0.1:x", "[::1:80", "relative/path"}) {
     INFO(endpoint);
     CHECK_FALSE(LocalClient::to(endpoint));
   }
@@ -117,9 +121,13 @@ TEST_CASE("nobody there is said at once") {
 }
 
 TEST_CASE("answers that are none are errors, never hangs") {
-  for (const auto* answer : {"", "HTTP/1.1", "garbage\r\n\r\n", "HTTP/1.1 099 x\r\n\r\n", "HTTP/1.1 2000 x\r\nContent-Length: x\r\n\r\n",
-                             "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort", "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
-                             "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n", "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx"}) {
+  for (const auto* answer :
+       {"", "HTTP/1.1", "garbage\r\n\r\n", "HTTP/1.1 099 x\r\n\r\n",
+        "HTTP/1.1 2000 x\r\nContent-Length: x\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 10\r\n\r\nshort",
+        "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 99999999999\r\n\r\n",
+        "HTTP/1.1 200 OK\r\nContent-Length: 1\r\nContent-Length: 1\r\n\r\nx"}) {
     INFO(answer);
     const Fixed server(answer, false);
     CHECK_FALSE(client_of(server.endpoint).get("/"));

@@ -25,7 +25,8 @@ namespace fs = std::filesystem;
 
 namespace {
 
-/// Runs the writer until it has acknowledged `lines` intents, kills it with SIGKILL, gives the last acknowledged one.
+/// Runs the writer until it has acknowledged `lines` intents, kills it with SIGKILL, gives the last
+/// acknowledged one.
 core::OperationId write_and_kill(const std::string& path, int lines) {
   std::array<int, 2> pipe_ends{};
   REQUIRE(::pipe2(pipe_ends.data(), O_CLOEXEC) == 0);
@@ -66,10 +67,11 @@ core::OperationId write_and_kill(const std::string& path, int lines) {
 }
 
 std::size_t corrupt_files(const TemporaryDirectory& directory) {
-  return static_cast<std::size_t>(std::ranges::count_if(fs::directory_iterator(directory.path()), [](const auto& entry) {
-    const auto name = entry.path().filename().string();
-    return name.contains(".corrupt-") && !name.ends_with("-wal");
-  }));
+  return static_cast<std::size_t>(
+      std::ranges::count_if(fs::directory_iterator(directory.path()), [](const auto& entry) {
+        const auto name = entry.path().filename().string();
+        return name.contains(".corrupt-") && !name.ends_with("-wal");
+      }));
 }
 
 void overwrite(const std::string& path, std::size_t from, std::size_t length) {
@@ -83,7 +85,8 @@ void overwrite(const std::string& path, std::size_t from, std::size_t length) {
 class SmallDisk {
  public:
   SmallDisk() {
-    mounted_ = ::mount("none", directory_.path().c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "size=512k") == 0;
+    mounted_ =
+        ::mount("none", directory_.path().c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "size=512k") == 0;
     error_ = errno;
   }
   ~SmallDisk() {
@@ -124,11 +127,13 @@ TEST_CASE("an intent called durable survives SIGKILL at any moment") {
     const auto& newest = *std::ranges::max_element(restored.intents, {}, &core::IntentRecord::op);
     INFO("round " << round << ", acknowledged " << last << ", found " << newest.op);
     CHECK(newest.op >= last);
-    // All or nothing: each intent came with its service's budget, and intents 20 behind were forgotten with it.
+    // All or nothing: each intent came with its service's budget, and intents 20 behind were
+    // forgotten with it.
     CHECK(restored.intents.size() >= 1);
     CHECK(restored.intents.size() <= 20 + 5);
     CHECK(std::ranges::any_of(restored.services, [&](const auto& service) {
-      return service.budget_left == std::vector{core::Duration{static_cast<std::int64_t>(newest.op)}};
+      return service.budget_left ==
+             std::vector{core::Duration{static_cast<std::int64_t>(newest.op)}};
     }));
   }
 }
@@ -138,7 +143,8 @@ TEST_CASE("a damaged file is moved aside, reported, and a new one begun") {
   const auto path = directory.file("sentinel.db");
   {
     Stored store(path);
-    for (core::OperationId op = 1; op <= 200; ++op) store.perform(intent(op, "service-" + std::to_string(op)));
+    for (core::OperationId op = 1; op <= 200; ++op)
+      store.perform(intent(op, "service-" + std::to_string(op)));
     REQUIRE(store.wait_answers(200));
   }
   const auto size = fs::file_size(path);
@@ -159,7 +165,8 @@ TEST_CASE("a damaged file is moved aside, reported, and a new one begun") {
 TEST_CASE("only a few damaged files are kept") {
   const TemporaryDirectory directory;
   const auto path = directory.file("sentinel.db");
-  for (int year = 2001; year <= 2009; ++year) std::ofstream(path + ".corrupt-" + std::to_string(year) + "0101T000000Z") << "x";
+  for (int year = 2001; year <= 2009; ++year)
+    std::ofstream(path + ".corrupt-" + std::to_string(year) + "0101T000000Z") << "x";
   std::ofstream(path) << std::string(5000, 'x');
   Stored store(path);
   CHECK(store.stats().durable);
@@ -247,7 +254,9 @@ TEST_CASE("a full disk makes intents not durable; room makes everything durable 
   }
   Stored store(path);
   const auto restored = store.load();
-  const auto has = [&](core::OperationId op) { return std::ranges::contains(restored.intents, op, &core::IntentRecord::op); };
+  const auto has = [&](core::OperationId op) {
+    return std::ranges::contains(restored.intents, op, &core::IntentRecord::op);
+  };
   CHECK(has(1000));
   CHECK(has(2000));
   CHECK_FALSE(has(1));
@@ -257,14 +266,17 @@ TEST_CASE("a damaged file found while running is replaced and everything written
   const TemporaryDirectory directory;
   const auto path = directory.file("sentinel.db");
   constexpr core::OperationId count = 3000;  // more than SQLite's cache holds
-  const auto name = [](core::OperationId op) { return "service-" + std::to_string(op) + std::string(150, 'x'); };
+  const auto name = [](core::OperationId op) {
+    return "service-" + std::to_string(op) + std::string(150, 'x');
+  };
   {
     Stored store(path);
     for (core::OperationId op = 1; op <= count; ++op) store.perform(intent(op, name(op)));
     REQUIRE(store.wait_answers(count));
     REQUIRE(store.idle());
     for (const auto& file : {path, path + "-wal"}) {
-      if (fs::exists(file) && fs::file_size(file) > 8192) overwrite(file, 4096, fs::file_size(file) - 8192);
+      if (fs::exists(file) && fs::file_size(file) > 8192)
+        overwrite(file, 4096, fs::file_size(file) - 8192);
     }
     for (core::OperationId op = 1; op <= count; ++op) {
       store.perform(core::ForgetIntent{.op = op, .service = spent(name(op), 70)});

@@ -18,7 +18,8 @@ inline core::ServiceKey key(std::string service, unsigned replica = 1) {
 }
 
 inline core::ServiceRecord spent(std::string service, std::int64_t nanoseconds = 5) {
-  return {.key = key(std::move(service)), .budget_left = {core::Duration{nanoseconds}, core::Duration{nanoseconds + 1}}};
+  return {.key = key(std::move(service)),
+          .budget_left = {core::Duration{nanoseconds}, core::Duration{nanoseconds + 1}}};
 }
 
 inline core::StoreIntent intent(core::OperationId op, std::string service = "web") {

@@ -40,9 +40,13 @@ core::ServiceRecord plain_record(std::string service) {
 TEST_CASE("what was stored comes back exactly") {
   const TemporaryDirectory directory;
   const auto path = directory.file("sentinel.db");
-  const core::ServiceRecord quarantined{
-      .key = key("api", 3), .budget_left = {0ns, 15min, 720h}, .quarantined = true, .trial_in = 3599s + 1ns, .maintenance_left = 30min};
-  const core::ServiceRecord plain{.key = {.project = "", .service = "caf\xC3\xA9 'x'", .replica = 1}, .budget_left = {7ns}};
+  const core::ServiceRecord quarantined{.key = key("api", 3),
+                                        .budget_left = {0ns, 15min, 720h},
+                                        .quarantined = true,
+                                        .trial_in = 3599s + 1ns,
+                                        .maintenance_left = 30min};
+  const core::ServiceRecord plain{
+      .key = {.project = "", .service = "caf\xC3\xA9 'x'", .replica = 1}, .budget_left = {7ns}};
   {
     Stored store(path);
     CHECK(store.load().services.empty());
@@ -93,7 +97,8 @@ TEST_CASE("a burst becomes few transactions, each answered") {
   const TemporaryDirectory directory;
   Stored store(directory.file("sentinel.db"));
   constexpr core::OperationId count = 2000;
-  for (core::OperationId op = 1; op <= count; ++op) store.perform(intent(op, "s" + std::to_string(op % 100)));
+  for (core::OperationId op = 1; op <= count; ++op)
+    store.perform(intent(op, "s" + std::to_string(op % 100)));
   REQUIRE(store.wait_answers(count));
   CHECK(store.idle());
   const auto stats = store.stats();
@@ -135,10 +140,15 @@ TEST_CASE("rows with impossible values are left out, reported and counted") {
        "INSERT INTO service VALUES ('p','',1,'1',0,0,0,105);"
        "INSERT INTO service VALUES ('p',char(27),1,'1',0,0,0,106);"
        "INSERT INTO service VALUES ('p','fine',4294967297,'1',0,0,0,107);"
-       "INSERT INTO intent VALUES (-4,'p','a',1,'" + std::string(64, 'c') + "',0,'restart',0);"
-       "INSERT INTO intent VALUES (5,'p','a',1,'abc',0,'restart',0);"
-       "INSERT INTO intent VALUES (6,'p','a',1,'" + std::string(64, 'c') + "',0,'reboot',0);"
-       "INSERT INTO intent VALUES (7,'p','a',1,'" + std::string(64, 'c') + "',-1,'restart',0);");
+       "INSERT INTO intent VALUES (-4,'p','a',1,'" +
+           std::string(64, 'c') +
+           "',0,'restart',0);"
+           "INSERT INTO intent VALUES (5,'p','a',1,'abc',0,'restart',0);"
+           "INSERT INTO intent VALUES (6,'p','a',1,'" +
+           std::string(64, 'c') +
+           "',0,'reboot',0);"
+           "INSERT INTO intent VALUES (7,'p','a',1,'" +
+           std::string(64, 'c') + "',-1,'restart',0);");
   Stored store(path);
   CHECK(store.load().services.size() == 1);
   CHECK(store.load().intents.size() == 1);
@@ -148,17 +158,22 @@ TEST_CASE("rows with impossible values are left out, reported and counted") {
   CHECK(store.stats().durable);
 }
 
-TEST_CASE("an older schema is brought up to date; a newer one and other programs' files are not touched") {
+TEST_CASE(
+    "an older schema is brought up to date; a newer one and other programs' files are not "
+    "touched") {
   const TemporaryDirectory directory;
   const auto path = directory.file("sentinel.db");
   SECTION("newer") {
-    { Stored store(path); }
+    {
+      Stored store(path);
+    }
     edit(path, "INSERT INTO schema_version VALUES (99)");
     {
       Stored store(path);
       CHECK_FALSE(store.stats().durable);
       CHECK_FALSE(store.durable(intent(1)));
-      CHECK_THAT(store.reports(1).at(0).text, ContainsSubstring("written by a newer Sentinel (schema 99"));
+      CHECK_THAT(store.reports(1).at(0).text,
+                 ContainsSubstring("written by a newer Sentinel (schema 99"));
     }
     edit(path, "DELETE FROM schema_version WHERE version = 99");
     Stored store(path);
@@ -186,7 +201,8 @@ TEST_CASE("stop writes what is noted and then is silent") {
   const auto path = directory.file("sentinel.db");
   {
     Stored store(path);
-    for (core::OperationId op = 1; op <= 50; ++op) store.perform(intent(op, "s" + std::to_string(op)));
+    for (core::OperationId op = 1; op <= 50; ++op)
+      store.perform(intent(op, "s" + std::to_string(op)));
     store.close();
   }
   Stored store(path);

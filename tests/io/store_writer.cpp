@@ -1,4 +1,5 @@
-// Stores intents as fast as it can until killed; writes the number of each to stdout once it is durable.
+// Stores intents as fast as it can until killed; writes the number of each to stdout once it is
+// durable.
 
 #include <unistd.h>
 
@@ -21,12 +22,18 @@ int main(int argc, char** argv) {
   const auto container = *core::ContainerId::parse(std::string(64, 'a'));
 
   const auto write_next = [&] {
-    const core::ServiceKey key{.project = "p", .service = "s" + std::to_string(next % 7), .replica = 1};
-    const core::ServiceRecord service{.key = key, .budget_left = {core::Duration{static_cast<std::int64_t>(next)}}};
+    const core::ServiceKey key{
+        .project = "p", .service = "s" + std::to_string(next % 7), .replica = 1};
+    const core::ServiceRecord service{
+        .key = key, .budget_left = {core::Duration{static_cast<std::int64_t>(next)}}};
     if (next > 20) store->perform(core::ForgetIntent{.op = next - 20, .service = service});
-    store->perform(core::StoreIntent{
-        .intent = {.op = next, .key = key, .container = container, .started_at = 7, .rung = core::Rung::kill, .trial = true},
-        .service = service});
+    store->perform(core::StoreIntent{.intent = {.op = next,
+                                                .key = key,
+                                                .container = container,
+                                                .started_at = 7,
+                                                .rung = core::Rung::kill,
+                                                .trial = true},
+                                     .service = service});
     ++next;
   };
   auto opened = io::Store::open(

@@ -1,4 +1,5 @@
-// A process under the watchdog. `stall`: its loop blocks for ever. `run`: its loop runs until SIGTERM, then exit status 0.
+// A process under the watchdog. `stall`: its loop blocks for ever. `run`: its loop runs until
+// SIGTERM, then exit status 0.
 
 #include <unistd.h>
 
@@ -19,8 +20,7 @@ int main(int argc, char** argv) {
   if (argc != 2) return 2;
   boost::asio::io_context context;
   const auto guard = boost::asio::make_work_guard(context);
-  const io::Signals signals(
-      context, [&](int) { context.stop(); }, [] {});
+  const io::Signals signals(context, [&](int) { context.stop(); }, [] {});
   io::Watchdog watchdog(context, {.limit = 1s, .interval = 100ms});
   if (::write(STDOUT_FILENO, "ready\n", 6) != 6) return 3;
   if (std::string_view{argv[1]} == "stall") {

@@ -27,8 +27,10 @@ struct Watched {
 
   Watched(core::Duration limit, core::Duration interval) {
     loop.call([&] {
-      watchdog = std::make_unique<io::Watchdog>(loop.context(),
-                                                io::WatchdogOptions{.limit = limit, .interval = interval, .on_stall = [this] { ++stalls; }});
+      watchdog = std::make_unique<io::Watchdog>(
+          loop.context(),
+          io::WatchdogOptions{
+              .limit = limit, .interval = interval, .on_stall = [this] { ++stalls; }});
     });
   }
   ~Watched() {
