@@ -9,7 +9,8 @@ import pytest
 from support.stack import Stack, copy_of_the_tree, on_host
 from support.wait import eventually
 
-pytestmark = pytest.mark.stack
+# The first build of the images compiles everything.
+pytestmark = [pytest.mark.stack, pytest.mark.timeout(2400)]
 SERVICES = {"demo-service", "monitor", "prometheus"}
 
 

@@ -32,6 +32,7 @@ class Engine:
         self.live_restore = live_restore
         self.socket = f"{STATE}/{name}/docker.sock"
         self.image = None
+        self.crashed = False
         self._lock = None
         self._pid = None
 
@@ -66,7 +67,17 @@ class Engine:
     def kill(self):
         """SIGKILL to dockerd, as a crash would; returns once it is gone."""
         self.host("kill")
+        self.crashed = True
         self._pid = None
+
+    def tidy(self):
+        """After a crash dockerd can forget a container's network, which then answers for the address of a later
+        one. Ours goes with the Engine's namespace."""
+        self.clear()
+        if self.crashed:
+            self.stop()
+            self.start()
+            self.crashed = False
 
     def freeze(self):
         os.kill(self.pid, signal.SIGSTOP)

@@ -59,4 +59,4 @@ class Rig:
         self.recorder.stop()
         for event in self.recorder.events():
             print("engine:", f"{event.seconds:.3f}", event.action, event.name)
-        self.engine.clear()
+        self.engine.tidy()
