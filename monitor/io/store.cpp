@@ -46,6 +46,7 @@ class Store::Impl : public std::enable_shared_from_this<Impl> {
 
   /// Before the thread exists.
   void open() {
+    stats_.durable = true;  // what is reported on the way supposes success; a fault is reported after it
     auto fault = connect();
     if (!fault) fault = read();
     const std::lock_guard lock(mutex_);
@@ -54,7 +55,6 @@ class Store::Impl : public std::enable_shared_from_this<Impl> {
       begin_failing(*fault);
       return;
     }
-    stats_.durable = true;
     for (const auto& record : restored_.services) services_[record.key] = {record, ++touched_};
     for (const auto& record : restored_.intents) intents_[record.op] = record;
   }
@@ -143,9 +143,12 @@ class Store::Impl : public std::enable_shared_from_this<Impl> {
       if (!aside) {
         return StoreFault{StoreFault::Kind::corrupt, opened.error().text + "; " + aside.error()};
       }
-      const std::lock_guard lock(mutex_);
-      report(std::format("the data in {} was damaged ({}): moved to {}, beginning anew", path_,
-                         opened.error().text, *aside));
+      {
+        const std::lock_guard lock(mutex_);
+        report(std::format("the data in {} was damaged ({}): moved to {}, beginning anew", path_,
+                           opened.error().text, *aside),
+               true);
+      }
       opened = StoreFile::open(path_);
     }
     if (!opened) return opened.error();
@@ -161,7 +164,8 @@ class Store::Impl : public std::enable_shared_from_this<Impl> {
     if (contents->impossible != 0) {
       const std::lock_guard lock(mutex_);
       report(std::format("{} rows of {} held impossible values and were left out",
-                         contents->impossible, path_));
+                         contents->impossible, path_),
+             true);
     }
     return std::nullopt;
   }
@@ -301,10 +305,10 @@ class Store::Impl : public std::enable_shared_from_this<Impl> {
                     path_, fault.text));
   }
 
-  void report(std::string text) {
+  void report(std::string text, bool lost = false) {
     if (closed_) return;
     asio::post(context_, [self = shared_from_this(),
-                          message = StoreReport{stats_.durable, std::move(text)}]() mutable {
+                          message = StoreReport{stats_.durable, std::move(text), lost}]() mutable {
       if (self->open_for_sinks()) self->report_sink_(std::move(message));
     });
   }

@@ -42,6 +42,7 @@ namespace sentinel::io {
 struct StoreReport {
   bool durable = false;  // whether intents are durable from now on
   std::string text;
+  bool lost = false;  // what was stored earlier is gone, wholly or in part
 };
 
 struct StoreStats {

@@ -156,6 +156,8 @@ TEST_CASE("a damaged file is moved aside, reported, and a new one begun") {
   const auto reports = store.reports(1);
   REQUIRE(reports.size() == 1);
   CHECK_THAT(reports[0].text, ContainsSubstring("was damaged"));
+  CHECK(reports[0].durable);
+  CHECK(reports[0].lost);
   CHECK(store.stats().durable);
   CHECK(store.load().intents.empty());
   CHECK(corrupt_files(directory) == 1);

@@ -155,6 +155,8 @@ TEST_CASE("rows with impossible values are left out, reported and counted") {
   const auto reports = store.reports(1);
   REQUIRE(reports.size() == 1);
   CHECK_THAT(reports[0].text, ContainsSubstring("12 rows of "));
+  CHECK(reports[0].durable);
+  CHECK(reports[0].lost);
   CHECK(store.stats().durable);
 }
 
