@@ -106,7 +106,9 @@ void Core::Impl::quarantine(Service& s) {
   const auto& settings = current(s)->info->settings;
   s.quarantined = true;
   s.trial_at = settings.trial > Duration{} ? after(now_, settings.trial) : never;
-  if (s.op.intent_kept)
+  // What an attempt left down stays ours across a restart of this process: its intent says so.
+  const bool left_down = current(s)->purpose.ours && exited(current(s)->status.run);
+  if (s.op.intent_kept && !left_down)
     idle(s);
   else
     store(s);

@@ -146,6 +146,13 @@ bool Core::Impl::confirmed(Service& s) {
     } else if (c.purpose.stop_seen || c.purpose.signalled_before_die) {
       abandon(s, "somebody stopped it");
     } else if ((op.unclear || op.result == OperationResult::conflict) && !anew && !op.completing) {
+      // The Engine may be between the stop and the start of a restart that goes on without us.
+      if (op.down_from == never) op.down_from = now_;
+      const Time patience = after(op.down_from, start_follows);
+      if (op.step == Step::restart && !settled && c.inspected_at < patience) {
+        op.look_at = std::min(op.look_at, patience);
+        return false;
+      }
       op.completing = true;
       send(s, Step::start);
     } else if (anew) {
@@ -329,6 +336,15 @@ void Core::Impl::take_up(Service& s) {
   auto& op = s.op;
   op = Operation{};
   op.id = intent.op;
+  op.container = c.id;
+  op.started_at = intent.started_at;
+  if (s.quarantined && !intent.trial) {
+    // The attempts are over. What the last one left down is still ours: for the trials.
+    op.intent_kept = exited(c.status.run) && c.status.started_at == intent.started_at;
+    c.purpose.ours = op.intent_kept;
+    if (!op.intent_kept) out_->emplace_back(ForgetIntent{intent.op, record(s)});
+    return;
+  }
   op.phase = Phase::confirming;
   op.intent_kept = true;
   op.rung = intent.rung;
@@ -337,8 +353,6 @@ void Core::Impl::take_up(Service& s) {
                                         : Step::restart;
   op.trial = intent.trial;
   op.charged = !intent.trial && intent.rung != Rung::stop;
-  op.container = c.id;
-  op.started_at = intent.started_at;
   op.sent = op.first_sent = now_;
   op.unclear = true;
   op.taken_up = true;

@@ -54,6 +54,7 @@ inline constexpr Duration answer_slack = 25s;  // beyond the stop timeout, for a
 inline constexpr Duration unclear_slack =
     5s;  // beyond the stop timeout, for an operation whose answer was lost
 inline constexpr Duration confirm_limit = 60s;  // for seeing the result, once nothing more can come
+inline constexpr Duration start_follows = 2s;     // from a restart's exit to its start, at most
 inline constexpr Duration exit_limit = 10s;     // from an accepted SIGKILL to the exit
 inline constexpr Duration settle_time =
     10s;  // running without any check counts as healthy after this
@@ -133,6 +134,7 @@ struct Operation {
   Time confirm_from{};      // an inspect from here on counts
   Time settle_until{};      // until here the result may still appear
   Time look_at = never;     // when to inspect again
+  Time down_from = never;   // confirming: the exit was seen, the Engine's own start may follow
   bool completing = false;  // a start after an interrupted restart; at most once per attempt
   bool taken_up =
       false;  // from the last run of this process: how the service did meanwhile was not seen

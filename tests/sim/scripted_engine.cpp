@@ -388,3 +388,55 @@ TEST_CASE("more services than the limit are told once and not watched") {
   CHECK(s.core().service_count() == 2);
   CHECK(s.count(NoticeKind::too_many_services) == 1);
 }
+
+TEST_CASE("what our attempts left down is tried again after a restart of the process, as a trial") {
+  const auto tight = [](ContainerInfo& info) { info.settings.budget = {1, 15min}; };
+  Script before;
+  const auto web = before.add("web", tight);
+  before.connect();
+  before.manual = true;
+  before.turns(web, EngineHealth::unhealthy);
+  before.run(10ms);
+  REQUIRE(before.operations.size() == 1);
+  before.exits(web, 137);
+  before.answer(before.operations[0], OperationResult::failed, "cannot start");
+  before.run(1min);
+  REQUIRE(before.state("web") == State::quarantined);
+
+  Script s{{}, before.restored()};
+  const auto same = s.add("web", tight);
+  s.status(same) = before.status(web);
+  s.connect();
+  s.run(50min);
+  CHECK(s.operations.empty());
+  CHECK(s.state("web") == State::quarantined);
+  s.run(20min);
+  REQUIRE(s.operations.size() == 1);
+  CHECK(s.operations[0].step == Step::start);
+  CHECK(s.intents.at(0).intent.trial);
+  CHECK(s.state("web") == State::healthy);
+}
+
+TEST_CASE(
+    "a restart that goes on without us is not started a second time between its stop and its "
+    "start") {
+  Script s;
+  const auto web = s.add("web");
+  s.connect();
+  s.manual = true;
+  s.turns(web, EngineHealth::unhealthy);
+  s.run(10ms);
+  REQUIRE(s.operations.size() == 1);
+  s.answer(s.operations[0], OperationResult::unknown, "connection reset");
+  s.run(1s);
+  s.exits(web, 143);
+  s.feed(Hint{web, HintKind::stop});
+  s.run(400ms);
+  CHECK(s.operations.size() == 1);
+  s.starts(web);
+  s.run(4s);
+  s.turns(web, EngineHealth::healthy);
+  s.run(1min);
+  CHECK(s.operations.size() == 1);
+  CHECK(s.state("web") == State::healthy);
+}

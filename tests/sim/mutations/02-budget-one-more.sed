@@ -1,2 +1,2 @@
-# ledger.cpp: one restart more than the budget
-s/used\(\) >= budget\.restarts \?/used() > budget.restarts ?/
+# healing.cpp: one restart more than the budget
+s/s\.ledger\.remaining\(s\.budget\) == 0/s.ledger.used() > s.budget.restarts/
