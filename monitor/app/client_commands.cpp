@@ -32,20 +32,19 @@ int complain(std::string_view text) {
   return exit_failed;
 }
 
-std::string safe(std::string_view text) {
-  return observe::one_line(text, max_shown);
-}
+std::string safe(std::string_view text) { return observe::one_line(text, max_shown); }
 
 std::string encode(std::string_view text) {
   std::string out;
   for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '_' ||
-                       c == '.' || c == '~';
+    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '_' || c == '.' || c == '~';
     if (plain) {
       out += c;
     } else {
       std::array<char, 4> hex{};
-      std::snprintf(hex.data(), hex.size(), "%%%02X", static_cast<unsigned>(static_cast<unsigned char>(c)));
+      std::snprintf(hex.data(), hex.size(), "%%%02X",
+                    static_cast<unsigned>(static_cast<unsigned char>(c)));
       out += hex.data();
     }
   }
@@ -53,7 +52,8 @@ std::string encode(std::string_view text) {
 }
 
 /// The answer's body when its status is 200, else a sentence about what went wrong.
-std::expected<std::string, std::string> body_of(const std::string& socket, std::expected<io::LocalReply, io::Error> reply) {
+std::expected<std::string, std::string> body_of(const std::string& socket,
+                                                std::expected<io::LocalReply, io::Error> reply) {
   if (!reply) {
     return std::unexpected("the monitor does not answer on " + socket + ": " + reply.error().text +
                            "; is it running, and is this the right --run-dir?");
@@ -84,13 +84,14 @@ std::expected<Value, std::string> get_json(const std::string& socket, const std:
 
 std::string age(const Value& seconds) {
   const double s = std::clamp(seconds.number().value_or(0), 0.0, 1e9);
-  return observe::human(std::chrono::duration_cast<core::Duration>(std::chrono::duration<double>(s)));
+  return observe::human(
+      std::chrono::duration_cast<core::Duration>(std::chrono::duration<double>(s)));
 }
 
 /// Columns in code points: names outside of ASCII still line up.
 std::size_t width(std::string_view text) {
-  return static_cast<std::size_t>(
-      std::ranges::count_if(text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
+  return static_cast<std::size_t>(std::ranges::count_if(
+      text, [](char c) { return (static_cast<unsigned char>(c) & 0xC0U) != 0x80U; }));
 }
 
 void print_table(const std::vector<std::vector<std::string>>& rows) {
@@ -143,10 +144,12 @@ int command_status(const std::string& socket, bool json) {
     // Two documents of ours, joined as they are: {"monitor": ..., "services": [...]}.
     const auto list = services->find('[');
     const auto end = services->rfind(']');
-    if (list == std::string::npos || end == std::string::npos || end < list) return complain("the monitor's answer is no list");
+    if (list == std::string::npos || end == std::string::npos || end < list)
+      return complain("the monitor's answer is no list");
     std::string monitor = *status;
     while (monitor.ends_with('\n')) monitor.pop_back();
-    print_line("{\"monitor\":" + monitor + ",\"services\":" + services->substr(list, end - list + 1) + "}");
+    print_line("{\"monitor\":" + monitor +
+               ",\"services\":" + services->substr(list, end - list + 1) + "}");
     return exit_done;
   }
   const auto status = get_json(socket, "/api/v1/status");
@@ -155,13 +158,16 @@ int command_status(const std::string& socket, bool json) {
   if (!services) return complain(services.error());
   const Value& engine = (*status)["engine"];
   const bool up = engine["up"].boolean().value_or(false);
-  std::string about = up ? "up, version " + safe(engine["version"].text()) + ", API " + safe(engine["api_version"].text())
+  std::string about = up ? "up, version " + safe(engine["version"].text()) + ", API " +
+                               safe(engine["api_version"].text())
                          : "down: " + safe(engine["reason"].text());
   if (up && !engine["synchronised"].boolean().value_or(true)) about += ", first list under way";
-  print_line("Sentinel " + safe((*status)["version"].text()) + ", up " + age((*status)["uptime_seconds"]));
+  print_line("Sentinel " + safe((*status)["version"].text()) + ", up " +
+             age((*status)["uptime_seconds"]));
   print_line("Engine " + safe(engine["endpoint"].text()) + " is " + about);
   const Value& store = (*status)["store"];
-  if (!store["durable"].boolean().value_or(true)) print_line("Store is not durable: " + safe(store["reason"].text()));
+  if (!store["durable"].boolean().value_or(true))
+    print_line("Store is not durable: " + safe(store["reason"].text()));
   if ((*status)["healing"]["storm_hold"].boolean().value_or(false)) {
     print_line("Healing is held: many services failed at once");
   }
@@ -194,31 +200,36 @@ int command_explain(const std::string& socket, const std::string& service, bool 
   const Value& v = *view;
   const Value& engine = v["engine"];
   const Value& settings = v["settings"];
-  print_line(safe(v["full_name"].text()) + " is " + state_text(v) + " for " + age(v["for_seconds"]) +
+  print_line(safe(v["full_name"].text()) + " is " + state_text(v) + " for " +
+             age(v["for_seconds"]) +
              (v["reason"].text().empty() ? "" : ": " + safe(v["reason"].text())));
   print_fact("decision", safe(v["decision"].text()));
   print_fact("next attempt", safe(v["next_attempt"].text()));
-  print_fact("container", safe(v["container_name"].text()) + " " + safe(v["container"].text().substr(0, 12)) + " (" +
+  print_fact("container", safe(v["container_name"].text()) + " " +
+                              safe(v["container"].text().substr(0, 12)) + " (" +
                               safe(v["image"].text()) + ")");
-  print_fact("Engine says", safe(engine["run"].text()) + ", health " + safe(engine["health"].text()) +
-                                (engine["health_stale"].boolean().value_or(false) ? " (stale)" : ""));
+  print_fact("Engine says",
+             safe(engine["run"].text()) + ", health " + safe(engine["health"].text()) +
+                 (engine["health_stale"].boolean().value_or(false) ? " (stale)" : ""));
   print_fact("health output", safe(engine["health_output"].text()));
   for (const Value& probe : v["probes"].array()) {
     print_fact("probe " + safe(probe["name"].text()),
                safe(probe["url"].text()) + " " + safe(probe["result"].text()) +
                    (probe["text"].text().empty() ? "" : ": " + safe(probe["text"].text())));
   }
-  print_fact("healing", safe(settings["heal"].text()) + " on " + safe(settings["heal.on"].text()) + ", budget " +
-                            safe(settings["heal.budget"].text()) + " (" +
-                            std::to_string(v["budget_remaining"].integer(0, 1000).value_or(0)) + " left), back-off " +
-                            safe(settings["heal.backoff"].text()));
+  print_fact("healing", safe(settings["heal"].text()) + " on " + safe(settings["heal.on"].text()) +
+                            ", budget " + safe(settings["heal.budget"].text()) + " (" +
+                            std::to_string(v["budget_remaining"].integer(0, 1000).value_or(0)) +
+                            " left), back-off " + safe(settings["heal.backoff"].text()));
   const auto& decisions = v["decisions"].array();
   if (!decisions.empty()) print_line("lately:");
-  for (const Value& entry : decisions) print_line("  " + safe(entry["time"].text()) + " " + safe(entry["text"].text()));
+  for (const Value& entry : decisions)
+    print_line("  " + safe(entry["time"].text()) + " " + safe(entry["text"].text()));
   return exit_done;
 }
 
-int command_maintenance(const std::string& socket, const std::string& service, const std::string& length) {
+int command_maintenance(const std::string& socket, const std::string& service,
+                        const std::string& length) {
   const auto client = io::LocalClient::to(socket);
   if (!client) return complain(client.error().text);
   std::string body = "{\"service\":" + protocol::json::quote(service);
@@ -227,7 +238,8 @@ int command_maintenance(const std::string& socket, const std::string& service, c
   if (!reply) return complain(reply.error());
   const auto answer = protocol::json::parse(*reply);
   const std::string name = answer ? safe((*answer)["service"].text()) : safe(service);
-  print_line(length.empty() ? "maintenance of " + name + " has ended" : name + " is in maintenance for " + length);
+  print_line(length.empty() ? "maintenance of " + name + " has ended"
+                            : name + " is in maintenance for " + length);
   return exit_done;
 }
 

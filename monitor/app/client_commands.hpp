@@ -1,7 +1,8 @@
 #pragma once
 
-// The subcommands that ask a running monitor over its Unix socket. They print to stdout, complain on stderr and return the
-// exit status. Names and texts that come back are escaped before they reach the terminal.
+// The subcommands that ask a running monitor over its Unix socket. They print to stdout, complain
+// on stderr and return the exit status. Names and texts that come back are escaped before they
+// reach the terminal.
 
 #include <string>
 
@@ -12,6 +13,7 @@ int command_healthcheck(const std::string& socket);
 int command_status(const std::string& socket, bool json);
 int command_explain(const std::string& socket, const std::string& service, bool json);
 /// `length` empty: ends maintenance.
-int command_maintenance(const std::string& socket, const std::string& service, const std::string& length);
+int command_maintenance(const std::string& socket, const std::string& service,
+                        const std::string& length);
 
 }  // namespace sentinel::app

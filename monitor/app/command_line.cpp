@@ -42,13 +42,14 @@ int monitor(std::map<std::string, std::string, std::less<>> flags) {
   return run_monitor(std::move(*config), std::move(sources));
 }
 
-/// Where the monitor of this machine listens. Its file may be broken or unreadable to us: then flag, variable and default
-/// decide.
+/// Where the monitor of this machine listens. Its file may be broken or unreadable to us: then
+/// flag, variable and default decide.
 std::string socket_path(const std::map<std::string, std::string, std::less<>>& flags) {
   const ConfigSources sources{flags, process_environment()};
   if (const auto config = load_config(sources)) return config->socket_path();
   MonitorConfig fallback;
-  if (const auto dir = sources.environment("SENTINEL_RUN_DIR"); dir && !dir->empty()) fallback.run_dir = *dir;
+  if (const auto dir = sources.environment("SENTINEL_RUN_DIR"); dir && !dir->empty())
+    fallback.run_dir = *dir;
   if (const auto flag = flags.find("run-dir"); flag != flags.end()) fallback.run_dir = flag->second;
   return fallback.socket_path();
 }
@@ -71,7 +72,8 @@ struct Options {
 void add_flag(CLI::App& app, Options& options, const std::string& name, const std::string& meaning,
               const std::string& type) {
   app.add_option_function<std::string>(
-         "--" + name, [&options, name](const std::string& value) { options.flags[name] = value; }, meaning)
+         "--" + name, [&options, name](const std::string& value) { options.flags[name] = value; },
+         meaning)
       ->type_name(type)
       ->take_last();
 }
@@ -83,20 +85,26 @@ void add_client_flags(CLI::App& app, Options& options) {
 
 int run(int argc, const char* const* argv) {
   Options options;
-  CLI::App app{"Sentinel watches containers, heals those that fail and tells what it did.", "sentinel"};
+  CLI::App app{"Sentinel watches containers, heals those that fail and tells what it did.",
+               "sentinel"};
   std::string version = SENTINEL_VERSION;
-  if (std::string_view{SENTINEL_REVISION} != "") version += std::string{" ("} + SENTINEL_REVISION + ")";
+  constexpr std::string_view revision = SENTINEL_REVISION;
+  if (!revision.empty()) version += " (" + std::string{revision} + ")";
   app.set_version_flag("--version", "sentinel " + version);
   app.require_subcommand(1);
 
   CLI::App* watch = app.add_subcommand("monitor", "watch and heal the containers of an Engine");
-  add_flag(*watch, options, "config", "configuration file (SENTINEL_CONFIG, else /etc/sentinel/sentinel.yaml)", "FILE");
-  add_flag(*watch, options, "listen", "address of the HTTP server, or none (SENTINEL_LISTEN)", "ADDR:PORT");
-  add_flag(*watch, options, "engine", "unix:///path or tcp://host:port (SENTINEL_ENGINE)", "ENDPOINT");
+  add_flag(*watch, options, "config",
+           "configuration file (SENTINEL_CONFIG, else /etc/sentinel/sentinel.yaml)", "FILE");
+  add_flag(*watch, options, "listen", "address of the HTTP server, or none (SENTINEL_LISTEN)",
+           "ADDR:PORT");
+  add_flag(*watch, options, "engine", "unix:///path or tcp://host:port (SENTINEL_ENGINE)",
+           "ENDPOINT");
   add_flag(*watch, options, "data-dir", "what must survive a restart (SENTINEL_DATA_DIR)", "DIR");
   add_flag(*watch, options, "run-dir", "the Unix socket (SENTINEL_RUN_DIR)", "DIR");
   add_flag(*watch, options, "log-format", "text or json (SENTINEL_LOG_FORMAT)", "FORMAT");
-  add_flag(*watch, options, "log-level", "debug, info, warning or error (SENTINEL_LOG_LEVEL)", "LEVEL");
+  add_flag(*watch, options, "log-level", "debug, info, warning or error (SENTINEL_LOG_LEVEL)",
+           "LEVEL");
 
   CLI::App* health = app.add_subcommand("healthcheck", "whether the monitor of this machine works");
   add_client_flags(*health, options);
@@ -110,15 +118,21 @@ int run(int argc, const char* const* argv) {
   add_client_flags(*status, options);
   status->add_flag("--json", options.json, "as JSON");
 
-  CLI::App* explain = app.add_subcommand("explain", "one service: its state, what is decided and why");
+  CLI::App* explain =
+      app.add_subcommand("explain", "one service: its state, what is decided and why");
   add_client_flags(*explain, options);
   explain->add_flag("--json", options.json, "as JSON");
-  explain->add_option("SERVICE", options.service, "project/service[/replica], shorter where unique")->required();
+  explain->add_option("SERVICE", options.service, "project/service[/replica], shorter where unique")
+      ->required();
 
-  CLI::App* maintenance = app.add_subcommand("maintenance", "suspend healing of a service for a while");
+  CLI::App* maintenance =
+      app.add_subcommand("maintenance", "suspend healing of a service for a while");
   add_client_flags(*maintenance, options);
-  maintenance->add_option("SERVICE", options.service, "project/service[/replica], shorter where unique")->required();
-  CLI::Option* length = maintenance->add_option("--for", options.length, "how long, such as 30m; at most 30d");
+  maintenance
+      ->add_option("SERVICE", options.service, "project/service[/replica], shorter where unique")
+      ->required();
+  CLI::Option* length =
+      maintenance->add_option("--for", options.length, "how long, such as 30m; at most 30d");
   CLI::Option* end = maintenance->add_flag("--end", options.end, "end it now");
   length->excludes(end);
 
@@ -147,7 +161,8 @@ int run(int argc, const char* const* argv) {
     return exit_usage;
   }
   if (!options.end) {
-    const auto parsed = protocol::parse_duration(options.length, {std::chrono::seconds{1}, std::chrono::days{30}});
+    const auto parsed =
+        protocol::parse_duration(options.length, {std::chrono::seconds{1}, std::chrono::days{30}});
     if (!parsed) {
       print(stderr, "sentinel maintenance: --for: " + parsed.error().message + "\n");
       return exit_usage;

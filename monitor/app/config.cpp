@@ -35,7 +35,8 @@ Set assign(Parsed&& parsed, Target& target) {
 }
 
 Set set_path(std::string_view text, std::string& target) {
-  if (text.empty() || text.front() != '/' || text.size() > 90) return expected_form("an absolute path of at most 90 bytes");
+  if (text.empty() || text.front() != '/' || text.size() > 90)
+    return expected_form("an absolute path of at most 90 bytes");
   while (text.size() > 1 && text.back() == '/') text.remove_suffix(1);
   target = text;
   return {};
@@ -48,21 +49,26 @@ Set set_listen(std::string_view text, std::string& target) {
   const bool good = colon != std::string_view::npos && text.size() <= 64 &&
                     protocol::parse_count(text.substr(colon + 1), 0, 65'535).has_value() &&
                     std::ranges::all_of(text.substr(0, colon), [](char c) {
-                      return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F') || c == '.' ||
-                             c == ':' || c == '[' || c == ']';
+                      return (c >= '0' && c <= '9') || (c >= 'a' && c <= 'f') ||
+                             (c >= 'A' && c <= 'F') || c == '.' || c == ':' || c == '[' || c == ']';
                     });
-  if (!good) return expected_form("ADDRESS:PORT with an IP address, such as 127.0.0.1:8090, [::1]:8090 or :8090, or 'none'");
+  if (!good)
+    return expected_form(
+        "ADDRESS:PORT with an IP address, such as 127.0.0.1:8090, [::1]:8090 or :8090, or 'none'");
   target = text;
   return {};
 }
 
 Set set_engine(std::string_view text, std::string& target) {
   constexpr std::string_view form = "unix:///path/to/docker.sock or tcp://HOST:PORT";
-  if (text.starts_with("unix:///") && text.size() > 8 && text.size() <= 100) return target = text, Set{};
-  if (text.starts_with('/') && text.size() > 1 && text.size() <= 93) return target = "unix://" + std::string{text}, Set{};
+  if (text.starts_with("unix:///") && text.size() > 8 && text.size() <= 100)
+    return target = text, Set{};
+  if (text.starts_with('/') && text.size() > 1 && text.size() <= 93)
+    return target = "unix://" + std::string{text}, Set{};
   if (text.starts_with("tcp://")) {
     const auto colon = text.rfind(':');
-    if (colon > 6 && text.size() <= 300 && protocol::parse_count(text.substr(colon + 1), 1, 65'535)) return target = text, Set{};
+    if (colon > 6 && text.size() <= 300 && protocol::parse_count(text.substr(colon + 1), 1, 65'535))
+      return target = text, Set{};
   }
   return expected_form(std::string{form});
 }
@@ -74,9 +80,11 @@ Set set_hosts(std::string_view text, std::vector<std::string>& target) {
     const std::string_view host = text.substr(0, comma);
     text.remove_prefix(std::min(comma + 1, text.size()));
     const bool good = !host.empty() && host.size() <= 253 && std::ranges::all_of(host, [](char c) {
-      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' || c == '.' || c == '_';
+      return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
+             c == '-' || c == '.' || c == '_';
     });
-    if (!good || hosts.size() >= 64) return expected_form("a list of at most 64 host names without port");
+    if (!good || hosts.size() >= 64)
+      return expected_form("a list of at most 64 host names without port");
     hosts.emplace_back(host);
   }
   target = std::move(hosts);
@@ -93,21 +101,25 @@ Set set_fraction(std::string_view text, double& target) {
 
 /// A setting of the process: its place in the file, and the flag and variable of that name.
 struct ProcessSetting {
-  std::string_view key;          // in the file
-  std::string_view flag;         // empty: none
-  const char* variable;          // nullptr: none
-  Set (*set)(MonitorConfig&, std::string_view);
+  std::string_view key;   // in the file
+  std::string_view flag;  // empty: none
+  const char* variable = nullptr;
+  Set (*set)(MonitorConfig&, std::string_view) = nullptr;
 };
 
 using namespace std::chrono_literals;
 
 constexpr std::array<ProcessSetting, 14> process_settings{{
-    {"engine", "engine", "SENTINEL_ENGINE", [](MonitorConfig& c, std::string_view v) { return set_engine(v, c.engine); }},
-    {"listen", "listen", "SENTINEL_LISTEN", [](MonitorConfig& c, std::string_view v) { return set_listen(v, c.listen); }},
-    {"hosts", "", "SENTINEL_HOSTS", [](MonitorConfig& c, std::string_view v) { return set_hosts(v, c.hosts); }},
+    {"engine", "engine", "SENTINEL_ENGINE",
+     [](MonitorConfig& c, std::string_view v) { return set_engine(v, c.engine); }},
+    {"listen", "listen", "SENTINEL_LISTEN",
+     [](MonitorConfig& c, std::string_view v) { return set_listen(v, c.listen); }},
+    {"hosts", "", "SENTINEL_HOSTS",
+     [](MonitorConfig& c, std::string_view v) { return set_hosts(v, c.hosts); }},
     {"data-dir", "data-dir", "SENTINEL_DATA_DIR",
      [](MonitorConfig& c, std::string_view v) { return set_path(v, c.data_dir); }},
-    {"run-dir", "run-dir", "SENTINEL_RUN_DIR", [](MonitorConfig& c, std::string_view v) { return set_path(v, c.run_dir); }},
+    {"run-dir", "run-dir", "SENTINEL_RUN_DIR",
+     [](MonitorConfig& c, std::string_view v) { return set_path(v, c.run_dir); }},
     {"token-file", "", "SENTINEL_TOKEN_FILE",
      [](MonitorConfig& c, std::string_view v) { return set_path(v, c.token_file); }},
     {"watch", "", "SENTINEL_WATCH",
@@ -118,7 +130,9 @@ constexpr std::array<ProcessSetting, 14> process_settings{{
      }},
     {"log.level", "log-level", "SENTINEL_LOG_LEVEL",
      [](MonitorConfig& c, std::string_view v) {
-       return observe::parse_log_level(v, c.log_level) ? Set{} : expected_form("debug, info, warning or error");
+       return observe::parse_log_level(v, c.log_level)
+                  ? Set{}
+                  : expected_form("debug, info, warning or error");
      }},
     {"log.format", "log-format", "SENTINEL_LOG_FORMAT",
      [](MonitorConfig& c, std::string_view v) {
@@ -128,7 +142,9 @@ constexpr std::array<ProcessSetting, 14> process_settings{{
        return Set{};
      }},
     {"heal.max-concurrent", "", nullptr,
-     [](MonitorConfig& c, std::string_view v) { return assign(protocol::parse_count(v, 1, 1000), c.core.max_concurrent); }},
+     [](MonitorConfig& c, std::string_view v) {
+       return assign(protocol::parse_count(v, 1, 1000), c.core.max_concurrent);
+     }},
     {"heal.storm-hold", "", nullptr,
      [](MonitorConfig& c, std::string_view v) {
        return assign(protocol::parse_duration(v, {0s, 10min}), c.core.storm_hold);
@@ -138,7 +154,9 @@ constexpr std::array<ProcessSetting, 14> process_settings{{
        return assign(protocol::parse_duration(v, {1s, 10min}), c.core.storm_window);
      }},
     {"heal.storm-min", "", nullptr,
-     [](MonitorConfig& c, std::string_view v) { return assign(protocol::parse_count(v, 1, 10'000), c.core.storm_min); }},
+     [](MonitorConfig& c, std::string_view v) {
+       return assign(protocol::parse_count(v, 1, 10'000), c.core.storm_min);
+     }},
     {"heal.storm-fraction", "", nullptr,
      [](MonitorConfig& c, std::string_view v) { return set_fraction(v, c.core.storm_fraction); }},
 }};
@@ -152,10 +170,13 @@ std::vector<Key> section_keys(MonitorConfig& config, std::string_view section) {
   std::vector<Key> keys;
   for (const ProcessSetting& setting : process_settings) {
     const auto dot = setting.key.find('.');
-    const std::string_view own = dot == std::string_view::npos ? std::string_view{} : setting.key.substr(0, dot);
+    const std::string_view own =
+        dot == std::string_view::npos ? std::string_view{} : setting.key.substr(0, dot);
     if (own != section) continue;
-    const std::string_view name = dot == std::string_view::npos ? setting.key : setting.key.substr(dot + 1);
-    keys.push_back({name, [&config, &setting](std::string_view v) { return setting.set(config, v); }});
+    const std::string_view name =
+        dot == std::string_view::npos ? setting.key : setting.key.substr(dot + 1);
+    keys.push_back(
+        {name, [&config, &setting](std::string_view v) { return setting.set(config, v); }});
   }
   return keys;
 }
@@ -203,11 +224,13 @@ std::optional<std::string> variable(const ConfigSources& sources, const char* na
   return value;
 }
 
-/// Names by which a browser or Prometheus reaches us without any configuration: the container's, and the stack's.
+/// Names by which a browser or Prometheus reaches us without any configuration: the container's,
+/// and the stack's.
 std::vector<std::string> default_hosts() {
   std::vector<std::string> hosts{"monitor"};
   std::array<char, 256> name{};
-  if (::gethostname(name.data(), name.size() - 1) == 0 && name[0] != '\0') hosts.emplace_back(name.data());
+  if (::gethostname(name.data(), name.size() - 1) == 0 && name[0] != '\0')
+    hosts.emplace_back(name.data());
   return hosts;
 }
 
@@ -259,7 +282,8 @@ bool FileReader::each(const YamlNode& node, const std::string& prefix,
   return true;
 }
 
-void FileReader::mapping(const YamlNode& node, const std::string& prefix, const std::vector<Key>& keys) {
+void FileReader::mapping(const YamlNode& node, const std::string& prefix,
+                         const std::vector<Key>& keys) {
   each(node, prefix, [&](const YamlNode& key, const YamlNode& content) {
     const auto known = std::ranges::find(keys, std::string_view{key.scalar}, &Key::name);
     if (known != keys.end()) {
@@ -285,13 +309,17 @@ void FileReader::value(const YamlNode& node, const std::string& key, const Value
       text += item.scalar;
     }
   } else if (node.kind != YamlNode::Kind::scalar) {
-    error(node.at, key, node.kind == YamlNode::Kind::null ? "expected a value" : "expected a single value, not a mapping");
+    error(node.at, key,
+          node.kind == YamlNode::Kind::null ? "expected a value"
+                                            : "expected a single value, not a mapping");
     return;
   }
-  if (auto result = set(text); !result) error(node.at, key, with_value(result.error().message, text));
+  if (auto result = set(text); !result)
+    error(node.at, key, with_value(result.error().message, text));
 }
 
-void FileReader::unknown(const YamlNode& key, const std::string& prefix, const std::vector<std::string_view>& known) {
+void FileReader::unknown(const YamlNode& key, const std::string& prefix,
+                         const std::vector<std::string_view>& known) {
   std::string text = "unknown key";
   if (const std::string_view best = closest(key.scalar, known); !best.empty()) {
     text += "; did you mean '" + std::string{best} + "'?";
@@ -305,7 +333,8 @@ void FileReader::unknown(const YamlNode& key, const std::string& prefix, const s
   error(key.at, join_key(prefix, key.scalar), std::move(text));
 }
 
-void read_config_text(std::string_view text, const std::string& name, MonitorConfig& config, Diagnostics& errors) {
+void read_config_text(std::string_view text, const std::string& name, MonitorConfig& config,
+                      Diagnostics& errors) {
   FileReader reader{name, errors};
   const auto root = parse_yaml(text);
   if (!root) {
@@ -325,7 +354,8 @@ void read_config_text(std::string_view text, const std::string& name, MonitorCon
       service_defaults = &value;
     } else if (key.scalar == "services") {
       services = &value;
-    } else if (const auto known = std::ranges::find(top, std::string_view{key.scalar}, &Key::name); known != top.end()) {
+    } else if (const auto known = std::ranges::find(top, std::string_view{key.scalar}, &Key::name);
+               known != top.end()) {
       reader.value(value, key.scalar, known->set);
     } else {
       std::vector<std::string_view> names{"log", "heal", "limits", "defaults", "services"};
@@ -336,9 +366,11 @@ void read_config_text(std::string_view text, const std::string& name, MonitorCon
   // In the order in which they build on each other, whatever their order in the file.
   if (limits != nullptr) read_limits(reader, *limits, config.labels.limits);
   if (service_defaults != nullptr) {
-    read_service_settings(reader, *service_defaults, "defaults", config.labels.limits, config.labels.defaults);
+    read_service_settings(reader, *service_defaults, "defaults", config.labels.limits,
+                          config.labels.defaults);
   }
-  if (limits != nullptr && config.labels.defaults.budget.restarts > config.labels.limits.budget.max_restarts) {
+  if (limits != nullptr &&
+      config.labels.defaults.budget.restarts > config.labels.limits.budget.max_restarts) {
     reader.error(limits->at, "limits.max-restarts",
                  "expected at least the restarts of defaults.heal.budget, which is " +
                      protocol::format_budget(config.labels.defaults.budget));
@@ -351,9 +383,11 @@ std::expected<MonitorConfig, Diagnostics> load_config(const ConfigSources& sourc
   Diagnostics errors;
   // What other tools of the Engine understand is the default here.
   if (const auto host = variable(sources, "DOCKER_HOST")) {
-    const bool overridden = sources.flags.contains("engine") || variable(sources, "SENTINEL_ENGINE");
+    const bool overridden =
+        sources.flags.contains("engine") || variable(sources, "SENTINEL_ENGINE");
     if (!set_engine(*host, config.engine) && !overridden) {
-      errors.push_back({"DOCKER_HOST", {}, {}, with_value("expected unix:///path or tcp://HOST:PORT", *host)});
+      errors.push_back(
+          {"DOCKER_HOST", {}, {}, with_value("expected unix:///path or tcp://HOST:PORT", *host)});
     }
   }
   const auto flag = sources.flags.find("config");
@@ -365,16 +399,21 @@ std::expected<MonitorConfig, Diagnostics> load_config(const ConfigSources& sourc
     read_config_file(std::string{default_config_file}, config, errors);
   }
   for (const ProcessSetting& setting : process_settings) {
-    const auto given = setting.flag.empty() ? sources.flags.end() : sources.flags.find(setting.flag);
+    const auto given =
+        setting.flag.empty() ? sources.flags.end() : sources.flags.find(setting.flag);
     const auto from_environment = variable(sources, setting.variable);
     if (from_environment) {
       if (const auto result = setting.set(config, *from_environment); !result) {
-        errors.push_back({setting.variable, {}, {}, with_value(result.error().message, *from_environment)});
+        errors.push_back(
+            {setting.variable, {}, {}, with_value(result.error().message, *from_environment)});
       }
     }
     if (given != sources.flags.end()) {
       if (const auto result = setting.set(config, given->second); !result) {
-        errors.push_back({"--" + std::string{setting.flag}, {}, {}, with_value(result.error().message, given->second)});
+        errors.push_back({"--" + std::string{setting.flag},
+                          {},
+                          {},
+                          with_value(result.error().message, given->second)});
       }
     }
   }

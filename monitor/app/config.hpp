@@ -1,9 +1,11 @@
 #pragma once
 
-// Everything that can be set: flag > environment (SENTINEL_*) > file > default for the process; the file's `defaults`,
-// `services` and `limits` for services, which labels then refine. What each key means: docs/configuration.md.
+// Everything that can be set: flag > environment (SENTINEL_*) > file > default for the process; the
+// file's `defaults`, `services` and `limits` for services, which labels then refine. What each key
+// means: docs/configuration.md.
 //
-// Loading reports every error at once, each with its place, key and what was expected; with any error nothing is changed.
+// Loading reports every error at once, each with its place, key and what was expected; with any
+// error nothing is changed.
 
 #include <cstdint>
 #include <expected>
@@ -37,7 +39,8 @@ struct MonitorConfig {
   std::string config_file;  // what was read, empty: none
   std::string engine = "unix:///var/run/docker.sock";
   std::string listen = "127.0.0.1:8090";  // empty: Unix socket only
-  std::vector<std::string> hosts;         // names by which clients may call us, besides addresses and localhost
+  std::vector<std::string>
+      hosts;  // names by which clients may call us, besides addresses and localhost
   std::string data_dir = "/var/lib/sentinel";
   std::string run_dir = "/run/sentinel";
   std::string token_file;  // empty: no changes over TCP
@@ -55,7 +58,8 @@ using Environment = std::function<std::optional<std::string>(const std::string& 
 Environment process_environment();
 
 struct ConfigSources {
-  std::map<std::string, std::string, std::less<>> flags;  // by name without dashes: "listen", "config", ...
+  std::map<std::string, std::string, std::less<>>
+      flags;  // by name without dashes: "listen", "config", ...
   Environment environment;
 };
 
@@ -68,6 +72,7 @@ std::expected<MonitorConfig, Diagnostics> load_config(const ConfigSources& sourc
 std::expected<MonitorConfig, Diagnostics> check_config_file(const std::string& path);
 
 /// The text of a file into `config`; appends to `errors`. `name` is shown in errors.
-void read_config_text(std::string_view text, const std::string& name, MonitorConfig& config, Diagnostics& errors);
+void read_config_text(std::string_view text, const std::string& name, MonitorConfig& config,
+                      Diagnostics& errors);
 
 }  // namespace sentinel::app

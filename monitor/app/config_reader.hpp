@@ -27,10 +27,12 @@ class FileReader {
   FileReader(std::string file, Diagnostics& errors) : file_{std::move(file)}, errors_{errors} {}
 
   void error(Position at, std::string key, std::string text) {
-    if (errors_.size() < max_errors) errors_.push_back({file_, at, std::move(key), std::move(text)});
+    if (errors_.size() < max_errors)
+      errors_.push_back({file_, at, std::move(key), std::move(text)});
   }
 
-  /// Calls `entry` for each key of the mapping, repeated keys excepted: those are errors. False: no mapping.
+  /// Calls `entry` for each key of the mapping, repeated keys excepted: those are errors. False: no
+  /// mapping.
   bool each(const YamlNode& node, const std::string& prefix,
             const std::function<void(const YamlNode& key, const YamlNode& value)>& entry);
 
@@ -40,7 +42,8 @@ class FileReader {
   /// Sets from a scalar or a list of scalars.
   void value(const YamlNode& node, const std::string& key, const ValueSetter& set);
 
-  void unknown(const YamlNode& key, const std::string& prefix, const std::vector<std::string_view>& known);
+  void unknown(const YamlNode& key, const std::string& prefix,
+               const std::vector<std::string_view>& known);
 
  private:
   static constexpr std::size_t max_errors = 100;

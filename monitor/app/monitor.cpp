@@ -1,7 +1,6 @@
 #include "app/monitor.hpp"
 
 #include <fcntl.h>
-#include <malloc.h>
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <unistd.h>
@@ -14,6 +13,7 @@
 #include <system_error>
 
 #include "app/command_line.hpp"
+#include "app/memory.hpp"
 #include "app/own_share.hpp"
 #include "app/samples.hpp"
 #include "app/secret_file.hpp"
@@ -43,9 +43,7 @@ std::int64_t unix_ns() {
   using namespace std::chrono;
   return duration_cast<nanoseconds>(system_clock::now().time_since_epoch()).count();
 }
-std::int64_t unix_ms() {
-  return unix_ns() / 1'000'000;
-}
+std::int64_t unix_ms() { return unix_ns() / 1'000'000; }
 
 /// Jitter that differs between monitors; the core itself draws from this seed only.
 std::uint64_t random_seed() {
@@ -54,14 +52,6 @@ std::uint64_t random_seed() {
     seed = static_cast<std::uint64_t>(unix_ns()) ^ static_cast<std::uint64_t>(::getpid());
   }
   return seed;
-}
-
-/// A small resident size counts more here than allocation speed: one arena, and large blocks go back to the system.
-void tune_allocator() {
-  ::mallopt(M_ARENA_MAX, 1);
-  ::mallopt(M_MMAP_THRESHOLD, 128 * 1024);
-  ::mallopt(M_TRIM_THRESHOLD, 128 * 1024);
-  ::mallopt(M_TOP_PAD, 64 * 1024);
 }
 
 /// Creates the last part of the path when it is missing.
@@ -87,22 +77,30 @@ class Monitor {
         observer_{log_},
         core_{core_config(config_)},
         api_{api_source(), {}},
-        http_{context_, http_options(config_), [this](const io::HttpRequest& request) { return api_.handle(request); }},
+        http_{context_, http_options(config_),
+              [this](const io::HttpRequest& request) { return api_.handle(request); }},
         alarm_{context_, [this] { deliver(core::Tick{}); }},
-        prober_{context_, prober_options(), [this](core::ProbeFinished event) { deliver(std::move(event)); }} {}
+        prober_{context_, prober_options(),
+                [this](core::ProbeFinished event) { deliver(std::move(event)); }} {}
 
   int run() {
     started_ = io::now();
     if (!read_token() || !make_engine_client()) return exit_usage;
-    // The socket first: a second monitor ends there, before it touches the store of the one that runs.
+    // The socket first: a second monitor ends there, before it touches the store of the one that
+    // runs.
     if (!listen() || !open_store()) return exit_failed;
     metrics_.config_loaded(true, unix_ns());
     io::Signals signals{context_, [this](int signal) { stop(signal); }, [this] { reload(); }};
     io::Watchdog watchdog{context_, {}};
     watchdog_ = &watchdog;
-    log_.write({observe::LogLevel::info, "sentinel.started", "Sentinel monitor started",
-                {{"version", std::string{SENTINEL_VERSION}}, {"engine", config_.engine}, {"listen", config_.listen}}});
-    if (config_.labels.watch_all) log_.info("sentinel.started", "all containers are watched, labelled or not");
+    log_.write({observe::LogLevel::info,
+                "sentinel.started",
+                "Sentinel monitor started",
+                {{"version", std::string{SENTINEL_VERSION}},
+                 {"engine", config_.engine},
+                 {"listen", config_.listen}}});
+    if (config_.labels.watch_all)
+      log_.info("sentinel.started", "all containers are watched, labelled or not");
     http_.start();
     // What is known from the last run comes before anything new.
     deliver(store_->load());
@@ -130,7 +128,8 @@ class Monitor {
   }
   bool make_engine_client() {
     if (const auto endpoint = io::parse_engine_endpoint(config_.engine); !endpoint) {
-      log_.error("sentinel.config", "the Engine's address " + config_.engine + " cannot be used: " + endpoint.error().text);
+      log_.error("sentinel.config", "the Engine's address " + config_.engine +
+                                        " cannot be used: " + endpoint.error().text);
       return false;
     }
     io::EngineOptions options;
@@ -138,8 +137,8 @@ class Monitor {
     options.settings = config_.labels;
     options.own_container_id = io::own_container_id();
     options.seed = random_seed();
-    engine_ = std::make_unique<io::EngineClient>(context_, std::move(options),
-                                                 [this](core::Event event) { deliver(std::move(event)); });
+    engine_ = std::make_unique<io::EngineClient>(
+        context_, std::move(options), [this](core::Event event) { deliver(std::move(event)); });
     return true;
   }
 
@@ -174,18 +173,23 @@ class Monitor {
   bool listen() {
     make_directory(config_.run_dir, 0750);
     if (const auto bound = http_.listen_unix(config_.socket_path(), socket_mode); !bound) {
-      log_.error("sentinel.listen", "cannot listen on " + config_.socket_path() + ": " + bound.error().text +
+      log_.error("sentinel.listen", "cannot listen on " + config_.socket_path() + ": " +
+                                        bound.error().text +
                                         "; --run-dir or SENTINEL_RUN_DIR names another directory");
       return false;
     }
     if (config_.listen.empty()) return true;
     const auto port = http_.listen_tcp(config_.listen);
     if (!port) {
-      log_.error("sentinel.listen", "cannot listen on " + config_.listen + ": " + port.error().text +
+      log_.error("sentinel.listen", "cannot listen on " + config_.listen + ": " +
+                                        port.error().text +
                                         "; --listen or SENTINEL_LISTEN names another address");
       return false;
     }
-    log_.write({observe::LogLevel::debug, "sentinel.listen", "listening on port " + std::to_string(*port), {}});
+    log_.write({observe::LogLevel::debug,
+                "sentinel.listen",
+                "listening on port " + std::to_string(*port),
+                {}});
     return true;
   }
 
@@ -196,7 +200,8 @@ class Monitor {
     }
     auto token = read_secret_file(config_.token_file);
     if (!token) {
-      log_.error("sentinel.config", "the token cannot be read from " + config_.token_file + ": " + token.error());
+      log_.error("sentinel.config",
+                 "the token cannot be read from " + config_.token_file + ": " + token.error());
       return false;
     }
     api_.set_token(std::move(*token));
@@ -205,10 +210,14 @@ class Monitor {
 
   void store_changed(const io::StoreReport& report) {
     store_reason_ = report.durable ? std::string{} : observe::one_line(report.text, 400);
-    log_.write({report.durable ? observe::LogLevel::info : observe::LogLevel::error, "sentinel.store", report.text, {}});
+    const auto level = !report.durable ? observe::LogLevel::error
+                       : report.lost   ? observe::LogLevel::warning
+                                       : observe::LogLevel::info;
+    log_.write({level, "sentinel.store", report.text, {}});
   }
 
-  /// The only way into the core. May be called while actions are being performed: then the event waits for its turn.
+  /// The only way into the core. May be called while actions are being performed: then the event
+  /// waits for its turn.
   void deliver(core::Event event) {
     if (stopping_) return;
     events_.push_back({std::move(event), io::now()});
@@ -243,9 +252,11 @@ class Monitor {
       metrics_.own_share(*share);
       if (log_.enabled(observe::LogLevel::debug)) {
         const auto us = std::chrono::duration_cast<std::chrono::microseconds>(*share).count();
-        log_.write({observe::LogLevel::debug, "sentinel.own_share",
-                    "own share of the way from event to request: " + std::to_string(us) + " us",
-                    {{"container.id", about->hex()}, {"own_share_us", static_cast<std::int64_t>(us)}}});
+        log_.write(
+            {observe::LogLevel::debug,
+             "sentinel.own_share",
+             "own share of the way from event to request: " + std::to_string(us) + " us",
+             {{"container.id", about->hex()}, {"own_share_us", static_cast<std::int64_t>(us)}}});
       }
     }
     // Latency of the Engine's requests first: lines and counters wait until the queue is empty.
@@ -255,18 +266,26 @@ class Monitor {
   }
 
   static bool to_be_known(const core::Action& action) {
-    return std::holds_alternative<core::Transition>(action) || std::holds_alternative<core::Notice>(action) ||
+    return std::holds_alternative<core::Transition>(action) ||
+           std::holds_alternative<core::Notice>(action) ||
            std::holds_alternative<core::ProbeReport>(action);
   }
 
   void perform(const core::Action& action) {
-    if (const auto* inspect = std::get_if<core::Inspect>(&action)) engine_->perform(*inspect);
-    else if (const auto* operate = std::get_if<core::Operate>(&action)) engine_->perform(*operate);
-    else if (const auto* relist = std::get_if<core::Relist>(&action)) engine_->perform(*relist);
-    else if (const auto* intent = std::get_if<core::StoreIntent>(&action)) store_->perform(*intent);
-    else if (const auto* forget = std::get_if<core::ForgetIntent>(&action)) store_->perform(*forget);
-    else if (const auto* service = std::get_if<core::StoreService>(&action)) store_->perform(*service);
-    else if (const auto* probe = std::get_if<core::StartProbe>(&action)) prober_.perform(*probe);
+    if (const auto* inspect = std::get_if<core::Inspect>(&action))
+      engine_->perform(*inspect);
+    else if (const auto* operate = std::get_if<core::Operate>(&action))
+      engine_->perform(*operate);
+    else if (const auto* relist = std::get_if<core::Relist>(&action))
+      engine_->perform(*relist);
+    else if (const auto* intent = std::get_if<core::StoreIntent>(&action))
+      store_->perform(*intent);
+    else if (const auto* forget = std::get_if<core::ForgetIntent>(&action))
+      store_->perform(*forget);
+    else if (const auto* service = std::get_if<core::StoreService>(&action))
+      store_->perform(*service);
+    else if (const auto* probe = std::get_if<core::StartProbe>(&action))
+      prober_.perform(*probe);
   }
 
   void tell() {
@@ -282,7 +301,7 @@ class Monitor {
       trimmed_ = true;
       actions_.shrink_to_fit();
       known_.shrink_to_fit();
-      ::malloc_trim(0);
+      give_back_memory();
     }
   }
 
@@ -342,7 +361,8 @@ class Monitor {
       metrics_.config_loaded(false, unix_ns());
       log_.error("sentinel.config", "the configuration was not loaded, the old one stays: " +
                                         std::to_string(fresh.error().size()) + " errors");
-      for (const Diagnostic& error : fresh.error()) log_.error("sentinel.config", error.to_string());
+      for (const Diagnostic& error : fresh.error())
+        log_.error("sentinel.config", error.to_string());
       return;
     }
     tell_restart_needed(*fresh);
@@ -379,7 +399,9 @@ class Monitor {
     differ(fresh.data_dir != config_.data_dir, "data-dir");
     differ(fresh.run_dir != config_.run_dir, "run-dir");
     differ(fresh.log_format != config_.log_format, "log.format");
-    if (!keys.empty()) log_.warning("sentinel.config", "these keys changed and take effect after a restart: " + keys);
+    if (!keys.empty())
+      log_.warning("sentinel.config",
+                   "these keys changed and take effect after a restart: " + keys);
   }
 
   void stop(int signal) {
@@ -388,10 +410,14 @@ class Monitor {
     const unsigned in_flight = core_.operations_in_flight();
     std::string text = "Sentinel monitor stops";
     if (in_flight > 0) {
-      text += "; " + std::to_string(in_flight) + (in_flight == 1 ? " operation is" : " operations are") +
+      text += "; " + std::to_string(in_flight) +
+              (in_flight == 1 ? " operation is" : " operations are") +
               " under way and will be taken up at the next start";
     }
-    log_.write({observe::LogLevel::info, "sentinel.stopped", text, {{"signal", static_cast<std::int64_t>(signal)}}});
+    log_.write({observe::LogLevel::info,
+                "sentinel.stopped",
+                text,
+                {{"signal", static_cast<std::int64_t>(signal)}}});
     alarm_.set(std::nullopt);
     engine_->stop();
     prober_.stop();

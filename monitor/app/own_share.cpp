@@ -33,7 +33,8 @@ void OwnShare::performed(const core::Action& action) {
   }
 }
 
-std::optional<core::Duration> OwnShare::spent(const std::optional<core::ContainerId>& container, core::Duration took) {
+std::optional<core::Duration> OwnShare::spent(const std::optional<core::ContainerId>& container,
+                                              core::Duration took) {
   if (!container) return std::nullopt;
   const auto it = shares_.find(*container);
   if (it == shares_.end()) return std::nullopt;

@@ -19,7 +19,8 @@ std::expected<std::string, std::string> read_secret_file(const std::string& path
   const int error = errno;
   ::close(fd);
   if (n < 0) return std::unexpected(std::generic_category().message(error));
-  if (static_cast<std::size_t>(n) == buffer.size()) return std::unexpected("expected at most 4096 bytes");
+  if (static_cast<std::size_t>(n) == buffer.size())
+    return std::unexpected("expected at most 4096 bytes");
   std::string secret(buffer.data(), static_cast<std::size_t>(n));
   buffer.fill('\0');
   if (const auto end = secret.find_first_of("\r\n"); end != std::string::npos) secret.resize(end);

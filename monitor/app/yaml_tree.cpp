@@ -16,7 +16,8 @@ Position position(const YAML::Mark& mark) {
   return {static_cast<std::size_t>(mark.line) + 1, static_cast<std::size_t>(mark.column) + 1};
 }
 
-/// Builds the tree; what it refuses ends the parse by yaml-cpp's own exception, caught in parse_yaml().
+/// Builds the tree; what it refuses ends the parse by yaml-cpp's own exception, caught in
+/// parse_yaml().
 class Builder final : public YAML::EventHandler {
  public:
   void OnDocumentStart(const YAML::Mark&) override {}
@@ -28,7 +29,8 @@ class Builder final : public YAML::EventHandler {
   void OnAlias(const YAML::Mark& mark, YAML::anchor_t) override {
     throw YAML::ParserException(mark, "expected a value: aliases (*name) are not allowed here");
   }
-  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor, const std::string& value) override {
+  void OnScalar(const YAML::Mark& mark, const std::string& tag, YAML::anchor_t anchor,
+                const std::string& value) override {
     refuse_anchor(mark, anchor);
     refuse_tag(mark, tag);
     put(mark, YamlNode::Kind::scalar, value);
@@ -63,11 +65,13 @@ class Builder final : public YAML::EventHandler {
   }
   static void refuse_tag(const YAML::Mark& mark, const std::string& tag) {
     if (!tag.empty() && tag != "?" && tag != "!") {
-      throw YAML::ParserException(mark, "expected a plain value: tags (!name) are not allowed here");
+      throw YAML::ParserException(mark,
+                                  "expected a plain value: tags (!name) are not allowed here");
     }
   }
   void count(const YAML::Mark& mark) {
-    if (++nodes_ > max_yaml_nodes) throw YAML::ParserException(mark, "expected at most 20000 values");
+    if (++nodes_ > max_yaml_nodes)
+      throw YAML::ParserException(mark, "expected at most 20000 values");
   }
   void put(const YAML::Mark& mark, YamlNode::Kind kind, const std::string& value) {
     count(mark);
@@ -79,7 +83,8 @@ class Builder final : public YAML::EventHandler {
   }
   void open(const YAML::Mark& mark, YamlNode::Kind kind) {
     count(mark);
-    if (levels_.size() >= max_yaml_depth) throw YAML::ParserException(mark, "expected at most 16 levels of nesting");
+    if (levels_.size() >= max_yaml_depth)
+      throw YAML::ParserException(mark, "expected at most 16 levels of nesting");
     Level& level = levels_.emplace_back();
     level.node.kind = kind;
     level.node.at = position(mark);
@@ -151,7 +156,8 @@ std::expected<YamlNode, YamlError> parse_yaml(std::string_view text) {
     YamlNode root = std::move(*builder.root);
     builder.root.reset();
     if (parser.HandleNextDocument(builder)) {
-      return std::unexpected(YamlError{builder.root ? builder.root->at : Position{}, "expected a single document"});
+      return std::unexpected(
+          YamlError{builder.root ? builder.root->at : Position{}, "expected a single document"});
     }
     if (root.kind == YamlNode::Kind::null) root.kind = YamlNode::Kind::mapping;
     return root;

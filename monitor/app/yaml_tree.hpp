@@ -2,14 +2,14 @@
 
 // A YAML file as a bounded tree in which every node knows where it stood.
 //
-// One document of mappings, sequences and scalars. Refused: anchors and aliases (a few lines of them expand to gigabytes),
-// tags, a second document, nesting beyond 16, more than 20,000 nodes, files above 1 MiB, control characters.
+// One document of mappings, sequences and scalars. Refused: anchors and aliases (a few lines of
+// them expand to gigabytes), tags, a second document, nesting beyond 16, more than 20,000 nodes,
+// files above 1 MiB, control characters.
 
 #include <cstddef>
 #include <expected>
 #include <string>
 #include <string_view>
-#include <utility>
 #include <vector>
 
 namespace sentinel::app {
@@ -19,12 +19,19 @@ struct Position {
   std::size_t column = 0;
 };
 
+struct YamlEntry;
+
 struct YamlNode {
   enum class Kind { null, scalar, sequence, mapping } kind = Kind::null;
   Position at;
   std::string scalar;
-  std::vector<YamlNode> items;                            // of a sequence
-  std::vector<std::pair<YamlNode, YamlNode>> entries;     // of a mapping, in order; keys are scalars, perhaps repeated
+  std::vector<YamlNode> items;     // of a sequence
+  std::vector<YamlEntry> entries;  // of a mapping, in order; keys are scalars, perhaps repeated
+};
+
+struct YamlEntry {
+  YamlNode key;
+  YamlNode value;
 };
 
 struct YamlError {

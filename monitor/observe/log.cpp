@@ -40,14 +40,16 @@ class FdSink final : public spdlog::sinks::sink {
   FdSink& operator=(const FdSink&) = delete;
 
   void log(const spdlog::details::log_msg& msg) override {
-    if (!write_all({msg.payload.data(), msg.payload.size()})) lost_.fetch_add(1, std::memory_order_relaxed);
+    if (!write_all({msg.payload.data(), msg.payload.size()}))
+      lost_.fetch_add(1, std::memory_order_relaxed);
   }
   void flush() override {}
   void set_pattern(const std::string&) override {}
   void set_formatter(std::unique_ptr<spdlog::formatter>) override {}
 
   void stop() {
-    deadline_.store((Clock::now() + last_words).time_since_epoch().count(), std::memory_order_release);
+    deadline_.store((Clock::now() + last_words).time_since_epoch().count(),
+                    std::memory_order_release);
     const std::uint64_t one = 1;
     if (wake_ >= 0 && ::write(wake_, &one, sizeof one) < 0) {
       return;  // the counter is full: it is awake already
@@ -62,12 +64,14 @@ class FdSink final : public spdlog::sinks::sink {
       int patience = -1;
       if (deadline != 0) {
         const Clock::time_point until{Clock::duration{deadline}};
-        const auto left = std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
+        const auto left =
+            std::chrono::duration_cast<std::chrono::milliseconds>(until - Clock::now()).count();
         if (left <= 0) return false;
         patience = static_cast<int>(left);
       }
       // Once stopping, the wake-up stays readable and must not make this loop spin.
-      std::array<pollfd, 2> fds{pollfd{fd_, POLLOUT, 0}, pollfd{deadline == 0 ? wake_ : -1, POLLIN, 0}};
+      std::array<pollfd, 2> fds{pollfd{fd_, POLLOUT, 0},
+                                pollfd{deadline == 0 ? wake_ : -1, POLLIN, 0}};
       const int ready = ::poll(fds.data(), fds.size(), patience);
       if (ready < 0 && errno != EINTR) return false;
       if (ready <= 0 || fds[0].revents == 0) continue;
@@ -111,7 +115,8 @@ std::string_view to_string(LogLevel level) {
 }
 
 bool parse_log_level(std::string_view text, LogLevel& out) {
-  for (const LogLevel level : {LogLevel::debug, LogLevel::info, LogLevel::warning, LogLevel::error}) {
+  for (const LogLevel level :
+       {LogLevel::debug, LogLevel::info, LogLevel::warning, LogLevel::error}) {
     if (text == to_string(level)) return out = level, true;
   }
   if (text == "warn") return out = LogLevel::warning, true;
@@ -128,7 +133,8 @@ LogFormat default_log_format(int fd) {
   return ::isatty(fd) == 1 ? LogFormat::text : LogFormat::json;
 }
 
-std::string format_line(const LogRecord& record, LogFormat format, std::int64_t unix_ms, std::size_t max_bytes) {
+std::string format_line(const LogRecord& record, LogFormat format, std::int64_t unix_ms,
+                        std::size_t max_bytes) {
   if (format == LogFormat::text) {
     std::string line = rfc3339(unix_ms);
     line += ' ';
@@ -171,8 +177,8 @@ class Log::Impl {
               ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
             },
             [] {})},
-        logger_{std::make_shared<spdlog::async_logger>("sentinel", sink_, pool_,
-                                                       spdlog::async_overflow_policy::overrun_oldest)} {
+        logger_{std::make_shared<spdlog::async_logger>(
+            "sentinel", sink_, pool_, spdlog::async_overflow_policy::overrun_oldest)} {
     logger_->set_level(spdlog::level::debug);
   }
 
@@ -193,13 +199,15 @@ class Log::Impl {
       return;
     }
     using namespace std::chrono;
-    const std::int64_t ms = duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
+    const std::int64_t ms =
+        duration_cast<milliseconds>(system_clock::now().time_since_epoch()).count();
     std::string line;
     if (skipped == 0) {
       line = format_line(record, options_.format, ms, options_.max_line_bytes);
     } else {
       LogRecord copy = record;
-      const std::string msg = std::string{record.msg} + " (" + std::to_string(skipped) + " more like it not shown)";
+      const std::string msg =
+          std::string{record.msg} + " (" + std::to_string(skipped) + " more like it not shown)";
       copy.msg = msg;
       line = format_line(copy, options_.format, ms, options_.max_line_bytes);
     }
@@ -213,7 +221,8 @@ class Log::Impl {
       std::erase_if(repeats_, [&](const auto& e) { return now - e.second.since >= repeat_window; });
       if (repeats_.size() >= remembered_sentences) repeats_.clear();
     }
-    const std::size_t key = std::hash<std::string_view>{}(record.msg) ^ static_cast<std::size_t>(record.level);
+    const std::size_t key =
+        std::hash<std::string_view>{}(record.msg) ^ static_cast<std::size_t>(record.level);
     auto [it, fresh] = repeats_.try_emplace(key, Repeat{now, 0, 0});
     Repeat& repeat = it->second;
     if (!fresh && now - repeat.since >= repeat_window) {
@@ -249,9 +258,7 @@ Log::~Log() = default;
 bool Log::enabled(LogLevel level) const {
   return level >= impl_->level_.load(std::memory_order_relaxed);
 }
-void Log::set_level(LogLevel level) {
-  impl_->level_.store(level, std::memory_order_relaxed);
-}
+void Log::set_level(LogLevel level) { impl_->level_.store(level, std::memory_order_relaxed); }
 
 void Log::write(const LogRecord& record) noexcept {
   try {
@@ -264,8 +271,6 @@ void Log::write(const LogRecord& record) noexcept {
 std::uint64_t Log::dropped() const {
   return impl_->pool_->overrun_counter() + impl_->sink_->lost();
 }
-std::uint64_t Log::suppressed() const {
-  return impl_->suppressed_;
-}
+std::uint64_t Log::suppressed() const { return impl_->suppressed_; }
 
 }  // namespace sentinel::observe

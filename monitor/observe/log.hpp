@@ -2,10 +2,11 @@
 
 // The process log: one event, one line, on stdout.
 //
-// Writing never waits for the reader of stdout: lines go through a queue of fixed length to one thread, and when that
-// reader stalls the oldest lines are given up and counted. Lines that repeat word for word are thinned out.
-// Text from outside may hold anything; control characters and invalid UTF-8 are escaped here, so that no name, label or
-// health output can forge a line or reach a terminal raw.
+// Writing never waits for the reader of stdout: lines go through a queue of fixed length to one
+// thread, and when that reader stalls the oldest lines are given up and counted. Lines that repeat
+// word for word are thinned out. Text from outside may hold anything; control characters and
+// invalid UTF-8 are escaped here, so that no name, label or health output can forge a line or reach
+// a terminal raw.
 
 #include <cstdint>
 #include <memory>
@@ -22,7 +23,8 @@ std::string_view to_string(LogLevel);
 /// `debug`, `info`, `warning` (or `warn`), `error`; anything else is false and leaves `out` alone.
 bool parse_log_level(std::string_view text, LogLevel& out);
 
-/// `text`: `<RFC 3339 UTC time with ms> <level> <sentence>`. `json`: one object a line, the sentence as `msg`.
+/// `text`: `<RFC 3339 UTC time with ms> <level> <sentence>`. `json`: one object a line, the
+/// sentence as `msg`.
 enum class LogFormat : std::uint8_t { text, json };
 bool parse_log_format(std::string_view text, LogFormat& out);
 /// Text on a terminal, JSON otherwise.
@@ -62,9 +64,15 @@ class Log {
 
   /// One thread only. Never blocks, never throws.
   void write(const LogRecord& record) noexcept;
-  void info(std::string_view event, std::string_view msg) { write({LogLevel::info, event, msg, {}}); }
-  void warning(std::string_view event, std::string_view msg) { write({LogLevel::warning, event, msg, {}}); }
-  void error(std::string_view event, std::string_view msg) { write({LogLevel::error, event, msg, {}}); }
+  void info(std::string_view event, std::string_view msg) {
+    write({LogLevel::info, event, msg, {}});
+  }
+  void warning(std::string_view event, std::string_view msg) {
+    write({LogLevel::warning, event, msg, {}});
+  }
+  void error(std::string_view event, std::string_view msg) {
+    write({LogLevel::error, event, msg, {}});
+  }
 
   /// Lines given up because stdout did not take them.
   std::uint64_t dropped() const;
@@ -77,6 +85,7 @@ class Log {
 };
 
 /// The line without its end, as Log writes it; `unix_ms`: milliseconds since 1970.
-std::string format_line(const LogRecord& record, LogFormat format, std::int64_t unix_ms, std::size_t max_bytes);
+std::string format_line(const LogRecord& record, LogFormat format, std::int64_t unix_ms,
+                        std::size_t max_bytes);
 
 }  // namespace sentinel::observe

@@ -25,9 +25,7 @@ using prometheus::MetricFamily;
 using prometheus::MetricType;
 using Labels = std::vector<ClientMetric::Label>;
 
-double seconds(core::Duration d) {
-  return std::chrono::duration<double>(d).count();
-}
+double seconds(core::Duration d) { return std::chrono::duration<double>(d).count(); }
 
 /// Appends to a string; std::ostringstream would hold everything twice.
 class StringBuffer final : public std::streambuf {
@@ -116,11 +114,13 @@ class Metrics::Impl {
  public:
   explicit Impl(MetricsOptions options)
       : counts_{options.max_services, options.max_histogram_services},
-        reload_ok_{gauge("sentinel_config_last_reload_successful", "Whether the last load of the configuration succeeded")},
+        reload_ok_{gauge("sentinel_config_last_reload_successful",
+                         "Whether the last load of the configuration succeeded")},
         reload_time_{gauge("sentinel_config_last_reload_success_timestamp_seconds",
                            "When the configuration was last loaded with success")},
         own_share_{histogram("sentinel_own_share_seconds",
-                             "From an Engine event to the request that answers it, without waits for Engine and disk",
+                             "From an Engine event to the request that answers it, without waits "
+                             "for Engine and disk",
                              own_share_bounds)} {
     prometheus::BuildGauge()
         .Name("sentinel_build_info")
@@ -133,8 +133,10 @@ class Metrics::Impl {
   prometheus::Gauge& gauge(const char* name, const char* help) {
     return prometheus::BuildGauge().Name(name).Help(help).Register(registry_).Add({});
   }
-  prometheus::Histogram& histogram(const char* name, const char* help, std::span<const double> bounds) {
-    return prometheus::BuildHistogram().Name(name).Help(help).Register(registry_).Add({}, to_boundaries(bounds));
+  prometheus::Histogram& histogram(const char* name, const char* help,
+                                   std::span<const double> bounds) {
+    return prometheus::BuildHistogram().Name(name).Help(help).Register(registry_).Add(
+        {}, to_boundaries(bounds));
   }
 
   std::string render(const Scrape& scrape) {
@@ -148,7 +150,8 @@ class Metrics::Impl {
     for (const core::ServiceView& view : scrape.services) {
       if (ServiceCounts* counts = counts_.find(view.id)) rows_.push_back({&view, counts});
     }
-    writer.begin("sentinel_services_without_series", "Services beyond the limit on series", MetricType::Gauge);
+    writer.begin("sentinel_services_without_series", "Services beyond the limit on series",
+                 MetricType::Gauge);
     writer.add({}, static_cast<double>(scrape.services.size() - rows_.size()));
     states(writer, scrape);
     events(writer, scrape);
@@ -164,11 +167,12 @@ class Metrics::Impl {
 
  private:
   struct Row {
-    const core::ServiceView* view;
-    ServiceCounts* counts;
+    const core::ServiceView* view = nullptr;
+    ServiceCounts* counts = nullptr;
   };
 
-  static Labels labels(const ServiceCounts& c, std::initializer_list<ClientMetric::Label> more = {}) {
+  static Labels labels(const ServiceCounts& c,
+                       std::initializer_list<ClientMetric::Label> more = {}) {
     Labels all;
     all.reserve(3 + more.size());
     all.push_back({"project", c.project});
@@ -179,12 +183,14 @@ class Metrics::Impl {
   }
 
   void engine_and_process(Writer& w, const Scrape& scrape) {
-    w.begin("sentinel_engine_up", "Whether the Engine answers and its events are read", MetricType::Gauge);
+    w.begin("sentinel_engine_up", "Whether the Engine answers and its events are read",
+            MetricType::Gauge);
     w.add({{"engine", scrape.engine}}, scrape.engine_up ? 1 : 0);
     std::string_view last;
     for (const Sample& s : scrape.samples) {
       if (s.name != last) {
-        w.begin(s.name, s.help, s.kind == Sample::Kind::counter ? MetricType::Counter : MetricType::Gauge);
+        w.begin(s.name, s.help,
+                s.kind == Sample::Kind::counter ? MetricType::Counter : MetricType::Gauge);
         last = s.name;
       }
       Labels all;
@@ -197,12 +203,18 @@ class Metrics::Impl {
       w.begin(name, help, type);
       w.add({}, value);
     };
-    one("process_cpu_seconds_total", "User and system CPU time", MetricType::Counter, p.cpu_seconds);
-    one("process_start_time_seconds", "Start of the process since 1970", MetricType::Gauge, p.start_time_seconds);
-    one("process_resident_memory_bytes", "Resident memory", MetricType::Gauge, static_cast<double>(p.resident_bytes));
-    one("process_virtual_memory_bytes", "Virtual memory", MetricType::Gauge, static_cast<double>(p.virtual_bytes));
-    one("process_open_fds", "Open file descriptors", MetricType::Gauge, static_cast<double>(p.open_fds));
-    one("process_max_fds", "Limit on open file descriptors, 0 for none", MetricType::Gauge, static_cast<double>(p.max_fds));
+    one("process_cpu_seconds_total", "User and system CPU time", MetricType::Counter,
+        p.cpu_seconds);
+    one("process_start_time_seconds", "Start of the process since 1970", MetricType::Gauge,
+        p.start_time_seconds);
+    one("process_resident_memory_bytes", "Resident memory", MetricType::Gauge,
+        static_cast<double>(p.resident_bytes));
+    one("process_virtual_memory_bytes", "Virtual memory", MetricType::Gauge,
+        static_cast<double>(p.virtual_bytes));
+    one("process_open_fds", "Open file descriptors", MetricType::Gauge,
+        static_cast<double>(p.open_fds));
+    one("process_max_fds", "Limit on open file descriptors, 0 for none", MetricType::Gauge,
+        static_cast<double>(p.max_fds));
     one("process_threads", "Threads", MetricType::Gauge, static_cast<double>(p.threads));
   }
 
@@ -210,19 +222,26 @@ class Metrics::Impl {
     const double unix_now = static_cast<double>(scrape.unix_ns) * 1e-9;
     w.begin("sentinel_service_info", "A watched service and what it runs", MetricType::Gauge);
     for (const Row& r : rows_) {
-      w.add(labels(*r.counts, {{"image", one_line(r.view->image, 256)}, {"source", "container"}}), 1);
+      w.add(labels(*r.counts, {{"image", one_line(r.view->image, 256)}, {"source", "container"}}),
+            1);
     }
-    w.begin("sentinel_service_state", "1 for the state the service is in, 0 for every other", MetricType::Gauge);
+    w.begin("sentinel_service_state", "1 for the state the service is in, 0 for every other",
+            MetricType::Gauge);
     for (const Row& r : rows_) {
       for (const core::State state : core::all_states) {
-        w.add(labels(*r.counts, {{"state", std::string{core::to_string(state)}}}), r.view->state == state ? 1 : 0);
+        w.add(labels(*r.counts, {{"state", std::string{core::to_string(state)}}}),
+              r.view->state == state ? 1 : 0);
       }
     }
-    w.begin("sentinel_service_state_start_timestamp_seconds", "When the service entered its state", MetricType::Gauge);
-    for (const Row& r : rows_) w.add(labels(*r.counts), unix_now - seconds(scrape.now - r.view->since));
-    w.begin("sentinel_service_maintenance", "1 while healing is suspended by a person", MetricType::Gauge);
+    w.begin("sentinel_service_state_start_timestamp_seconds", "When the service entered its state",
+            MetricType::Gauge);
+    for (const Row& r : rows_)
+      w.add(labels(*r.counts), unix_now - seconds(scrape.now - r.view->since));
+    w.begin("sentinel_service_maintenance", "1 while healing is suspended by a person",
+            MetricType::Gauge);
     for (const Row& r : rows_) w.add(labels(*r.counts), r.view->overlays.maintenance ? 1 : 0);
-    w.begin("sentinel_recovery_budget_remaining", "Restarts left before quarantine", MetricType::Gauge);
+    w.begin("sentinel_recovery_budget_remaining", "Restarts left before quarantine",
+            MetricType::Gauge);
     for (const Row& r : rows_) w.add(labels(*r.counts), r.view->budget_remaining);
   }
 
@@ -233,23 +252,25 @@ class Metrics::Impl {
         for (const core::State to : core::all_states) {
           const std::uint32_t n = r.counts->transition(from, to);
           if (n == 0 && !shown_from_the_start(from, to)) continue;
-          w.add(labels(*r.counts,
-                       {{"from", std::string{core::to_string(from)}}, {"to", std::string{core::to_string(to)}}}),
+          w.add(labels(*r.counts, {{"from", std::string{core::to_string(from)}},
+                                   {"to", std::string{core::to_string(to)}}}),
                 n);
         }
       }
     }
-    w.begin("sentinel_service_downtime_seconds_total", "Time unhealthy, recovering or quarantined, outside maintenance",
-            MetricType::Counter);
+    w.begin("sentinel_service_downtime_seconds_total",
+            "Time unhealthy, recovering or quarantined, outside maintenance", MetricType::Counter);
     for (const Row& r : rows_) w.add(labels(*r.counts), seconds(r.counts->downtime(scrape.now)));
-    w.begin("sentinel_container_restarts_total", "Starts of a known container, whoever caused them", MetricType::Counter);
+    w.begin("sentinel_container_restarts_total", "Starts of a known container, whoever caused them",
+            MetricType::Counter);
     for (const Row& r : rows_) w.add(labels(*r.counts), r.view->restarts);
     w.begin("sentinel_container_oom_kills_total", "Kills for want of memory", MetricType::Counter);
     for (const Row& r : rows_) w.add(labels(*r.counts), r.counts->oom_kills);
   }
 
   void recovery(Writer& w) {
-    w.begin("sentinel_recovery_actions_total", "Finished healing actions by what came of them", MetricType::Counter);
+    w.begin("sentinel_recovery_actions_total", "Finished healing actions by what came of them",
+            MetricType::Counter);
     for (const Row& r : rows_) {
       for (std::size_t rung = 0; rung < rung_count; ++rung) {
         const auto value = static_cast<core::Rung>(rung);
@@ -263,7 +284,8 @@ class Metrics::Impl {
         }
       }
     }
-    w.begin("sentinel_recovery_duration_seconds", "From unhealthy to healthy again, by healing", MetricType::Histogram);
+    w.begin("sentinel_recovery_duration_seconds", "From unhealthy to healthy again, by healing",
+            MetricType::Histogram);
     bool others = false;
     for (const Row& r : rows_) {
       if (r.counts->own_histograms) {
@@ -290,13 +312,16 @@ class Metrics::Impl {
     w.begin("sentinel_probes_total", "Probes by their result", MetricType::Counter);
     each_probe([&](const ServiceCounts& c, const ProbeCounts& p) {
       for (std::size_t i = 0; i < p.results.size(); ++i) {
-        w.add(labels(c, {{"probe", p.label}, {"result", std::string{verdict_name(i)}}}), p.results[i]);
+        w.add(labels(c, {{"probe", p.label}, {"result", std::string{verdict_name(i)}}}),
+              p.results[i]);
       }
     });
     w.begin("sentinel_probe_failures_total", "Failed probes by reason", MetricType::Counter);
     each_probe([&](const ServiceCounts& c, const ProbeCounts& p) {
       for (std::size_t i = 1; i < p.reasons.size(); ++i) {  // 0 is none
-        w.add(labels(c, {{"probe", p.label}, {"reason", std::string{core::to_string(static_cast<core::ProbeReason>(i))}}}),
+        w.add(labels(c,
+                     {{"probe", p.label},
+                      {"reason", std::string{core::to_string(static_cast<core::ProbeReason>(i))}}}),
               p.reasons[i]);
       }
     });
@@ -348,11 +373,7 @@ void Metrics::config_loaded(bool successful, std::int64_t unix_ns) {
   impl_->reload_ok_.Set(successful ? 1 : 0);
   if (successful) impl_->reload_time_.Set(static_cast<double>(unix_ns) * 1e-9);
 }
-void Metrics::own_share(core::Duration took) {
-  impl_->own_share_.Observe(seconds(took));
-}
-std::string Metrics::render(const Scrape& scrape) {
-  return impl_->render(scrape);
-}
+void Metrics::own_share(core::Duration took) { impl_->own_share_.Observe(seconds(took)); }
+std::string Metrics::render(const Scrape& scrape) { return impl_->render(scrape); }
 
 }  // namespace sentinel::observe

@@ -1,8 +1,9 @@
 #pragma once
 
-// What Prometheus sees. Counters are derived from the core's actions; gauges are read from the core only while a scrape is
-// being answered, so that nothing is spent between scrapes. Per-service counts are kept as plain numbers and become series
-// one family at a time: hundreds of services cost kilobytes, not megabytes.
+// What Prometheus sees. Counters are derived from the core's actions; gauges are read from the core
+// only while a scrape is being answered, so that nothing is spent between scrapes. Per-service
+// counts are kept as plain numbers and become series one family at a time: hundreds of services
+// cost kilobytes, not megabytes.
 //
 // Names, labels and meaning: docs/metrics.md.
 
@@ -63,7 +64,8 @@ class Metrics {
 
   void on(const core::Action& action, core::Time now, std::int64_t unix_ns);
   void config_loaded(bool successful, std::int64_t unix_ns);
-  /// From a hint of the Engine to the request that answers it, without the time others took: the Engine and the disk.
+  /// From a hint of the Engine to the request that answers it, without the time others took: the
+  /// Engine and the disk.
   void own_share(core::Duration took);
 
   /// Prometheus text format 0.0.4. Services that are not in the scrape are forgotten.

@@ -34,7 +34,8 @@ std::string with_reason(std::string sentence, const std::string& reason) {
   return sentence;
 }
 
-void add_service(std::vector<LogField>& fields, const core::ServiceKey& key, const core::ContainerId& container) {
+void add_service(std::vector<LogField>& fields, const core::ServiceKey& key,
+                 const core::ContainerId& container) {
   if (key.service.empty()) return;
   fields.push_back({"service", key.to_string()});
   if (container != core::ContainerId{}) fields.push_back({"container.id", container.hex()});
@@ -50,7 +51,8 @@ LogLevel level_of(State to) {
   }
 }
 
-/// These states are always announced by a notice that says more: why, which attempt, how much budget is left.
+/// These states are always announced by a notice that says more: why, which attempt, how much
+/// budget is left.
 bool told_by_notice(const core::Transition& t) {
   return t.to == State::recovering || t.to == State::quarantined;
 }
@@ -73,7 +75,7 @@ LogLevel level_of(NoticeKind kind) {
     case NoticeKind::flapping:
     case NoticeKind::too_many_services: return LogLevel::warning;
     // The transition to healthy beside it tells how long it took.
-    case NoticeKind::healed: return LogLevel::debug;
+    case NoticeKind::healed:
     // Our own restarts are told by heal_acted, those of others by the transition they cause.
     case NoticeKind::container_started: return LogLevel::debug;
     case NoticeKind::heal_acted:
@@ -127,12 +129,15 @@ Line line_of_probe(const core::ProbeReport& p) {
   line.level = LogLevel::debug;
   line.event = "sentinel.probe";
   line.msg = p.key.to_string() + ": probe " + p.probe + " ";
-  line.msg += p.verdict == core::Verdict::pass ? "passed" : p.verdict == core::Verdict::warn ? "warned" : "failed";
+  line.msg += p.verdict == core::Verdict::pass   ? "passed"
+              : p.verdict == core::Verdict::warn ? "warned"
+                                                 : "failed";
   line.msg = with_reason(std::move(line.msg), p.sentence);
   add_service(line.fields, p.key, {});
   line.fields.push_back({"probe", p.probe});
   line.fields.push_back({"took_ms", milliseconds(p.took)});
-  if (p.reason != ProbeReason::none) line.fields.push_back({"error.type", std::string{core::to_string(p.reason)}});
+  if (p.reason != ProbeReason::none)
+    line.fields.push_back({"error.type", std::string{core::to_string(p.reason)}});
   if (p.http_status != 0) {
     line.fields.push_back({"http.response.status_code", static_cast<std::int64_t>(p.http_status)});
   }
@@ -165,7 +170,8 @@ std::string sentence_of(const core::Transition& t) {
 }
 
 std::optional<Line> line_of(const core::Action& action) {
-  if (const auto* transition = std::get_if<core::Transition>(&action)) return line_of_transition(*transition);
+  if (const auto* transition = std::get_if<core::Transition>(&action))
+    return line_of_transition(*transition);
   if (const auto* notice = std::get_if<core::Notice>(&action)) return line_of_notice(*notice);
   if (const auto* report = std::get_if<core::ProbeReport>(&action)) return line_of_probe(*report);
   return std::nullopt;

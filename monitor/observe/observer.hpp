@@ -1,7 +1,8 @@
 #pragma once
 
-// From the core's actions to log lines. Nothing is decided here: one action gives one line or none, and a fact that two
-// actions tell (a transition and the notice beside it) is said once, by the one that says more.
+// From the core's actions to log lines. Nothing is decided here: one action gives one line or none,
+// and a fact that two actions tell (a transition and the notice beside it) is said once, by the one
+// that says more.
 
 #include <optional>
 #include <string>
@@ -19,8 +20,8 @@ struct Line {
   std::vector<LogField> fields;
 };
 
-/// The line of an action, none for actions that are not to be made known. Actions that only repeat what another line says
-/// are at debug level.
+/// The line of an action, none for actions that are not to be made known. Actions that only repeat
+/// what another line says are at debug level.
 std::optional<Line> line_of(const core::Action& action);
 
 /// What a transition is called in plain words: `demo-service unreachable: connection refused`.

@@ -32,14 +32,16 @@ std::uint64_t next_number(std::string_view& text) {
   return error == std::errc{} ? value : 0;
 }
 
-/// Seconds since 1970 at which this machine started; taken once, so that a clock set later does not move the start time.
+/// Seconds since 1970 at which this machine started; taken once, so that a clock set later does not
+/// move the start time.
 double boot_time() {
   static const double value = [] {
     timespec wall{};
     timespec boot{};
     ::clock_gettime(CLOCK_REALTIME, &wall);
     ::clock_gettime(CLOCK_BOOTTIME, &boot);
-    return static_cast<double>(wall.tv_sec - boot.tv_sec) + static_cast<double>(wall.tv_nsec - boot.tv_nsec) * 1e-9;
+    return static_cast<double>(wall.tv_sec - boot.tv_sec) +
+           static_cast<double>(wall.tv_nsec - boot.tv_nsec) * 1e-9;
   }();
   return value;
 }
@@ -87,7 +89,8 @@ ProcessFigures process_figures() {
   }
   figures.open_fds = count_fds();
   rlimit limit{};
-  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY) figures.max_fds = limit.rlim_cur;
+  if (::getrlimit(RLIMIT_NOFILE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY)
+    figures.max_fds = limit.rlim_cur;
   return figures;
 }
 

@@ -7,8 +7,8 @@
 namespace sentinel::observe {
 
 struct ProcessFigures {
-  double cpu_seconds = 0;            // user + system
-  double start_time_seconds = 0;     // since 1970
+  double cpu_seconds = 0;         // user + system
+  double start_time_seconds = 0;  // since 1970
   std::uint64_t resident_bytes = 0;
   std::uint64_t virtual_bytes = 0;
   std::uint64_t open_fds = 0;

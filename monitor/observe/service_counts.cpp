@@ -12,12 +12,11 @@ namespace {
 constexpr std::size_t max_label_bytes = 128;
 constexpr std::size_t max_probes_per_service = 64;
 
-double seconds(core::Duration d) {
-  return std::chrono::duration<double>(d).count();
-}
+double seconds(core::Duration d) { return std::chrono::duration<double>(d).count(); }
 
 bool is_failing(core::State state) {
-  return state == core::State::unhealthy || state == core::State::recovering || state == core::State::quarantined;
+  return state == core::State::unhealthy || state == core::State::recovering ||
+         state == core::State::quarantined;
 }
 
 /// Time counts while the service fails and nobody has suspended it.
@@ -77,7 +76,8 @@ ServiceCounts* ServiceCountsTable::ensure(core::ServiceId id, const core::Servic
   counts.project = one_line(key.project, max_label_bytes);
   counts.service = one_line(key.service, max_label_bytes);
   counts.replica = std::to_string(key.replica);
-  // Two different names may look the same once made safe; equal series would make the whole scrape invalid.
+  // Two different names may look the same once made safe; equal series would make the whole scrape
+  // invalid.
   if (!identities_.insert(identity(counts)).second) {
     counts.service += '~' + std::to_string(id);
     identities_.insert(identity(counts));
@@ -125,7 +125,8 @@ void ServiceCountsTable::keep_only(const std::vector<core::ServiceView>& service
     settle_downtime(*counts, now);
     // A probe that was taken out of the labels drops its series; the order follows the settings.
     std::erase_if(counts->probes, [&](const ProbeCounts& p) {
-      return std::ranges::none_of(view.settings.probes, [&](const core::ProbeSpec& s) { return s.name == p.name; });
+      return std::ranges::none_of(view.settings.probes,
+                                  [&](const core::ProbeSpec& s) { return s.name == p.name; });
     });
     for (const core::ProbeSpec& spec : view.settings.probes) ensure_probe(*counts, spec.name);
   }
@@ -150,7 +151,8 @@ void ServiceCountsTable::on_transition(const core::Transition& t, core::Time now
   settle_downtime(*counts, now);
   const bool well = t.to == core::State::healthy || t.to == core::State::degraded;
   if (well && t.from == core::State::recovering && t.down_for) {
-    (counts->own_histograms ? counts->recovery_time : other_recovery_time).observe(seconds(*t.down_for));
+    (counts->own_histograms ? counts->recovery_time : other_recovery_time)
+        .observe(seconds(*t.down_for));
   }
 }
 

@@ -1,6 +1,7 @@
 #pragma once
 
-// What is counted per service between scrapes: plain numbers, derived from the core's actions. No clock, no output.
+// What is counted per service between scrapes: plain numbers, derived from the core's actions. No
+// clock, no output.
 
 #include <array>
 #include <cstdint>
@@ -18,8 +19,10 @@
 
 namespace sentinel::observe {
 
-inline constexpr std::array probe_bounds{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0};
-inline constexpr std::array recovery_bounds{1.0, 2.5, 5.0, 10.0, 20.0, 30.0, 60.0, 120.0, 300.0, 600.0, 1800.0};
+inline constexpr std::array probe_bounds{0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1,
+                                         0.25,  0.5,    1.0,   2.5,  5.0,   10.0};
+inline constexpr std::array recovery_bounds{1.0,  2.5,   5.0,   10.0,  20.0,  30.0,
+                                            60.0, 120.0, 300.0, 600.0, 1800.0};
 inline constexpr std::array own_share_bounds{0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.0005,
                                              0.001,   0.0025,   0.005,   0.01,   0.1};
 
@@ -42,9 +45,10 @@ class Distribution {
 };
 
 inline constexpr std::size_t rung_count = 3;
-/// What can come of an action. `done` is for the rung `stop`, after which there is nothing to be verified.
-inline constexpr std::array<std::string_view, 5> recovery_results{"healthy", "not_verified", "engine_error", "abandoned",
-                                                                  "done"};
+/// What can come of an action. `done` is for the rung `stop`, after which there is nothing to be
+/// verified.
+inline constexpr std::array<std::string_view, 5> recovery_results{
+    "healthy", "not_verified", "engine_error", "abandoned", "done"};
 constexpr bool possible_result(core::Rung rung, std::size_t result) {
   return rung == core::Rung::stop ? result >= 2 : result < 4;
 }
@@ -80,7 +84,9 @@ struct ServiceCounts {
   std::uint32_t transition(core::State from, core::State to) const {
     return transitions[static_cast<std::size_t>(from) * 8 + static_cast<std::size_t>(to)];
   }
-  core::Duration downtime(core::Time now) const { return down_since ? down + (now - *down_since) : down; }
+  core::Duration downtime(core::Time now) const {
+    return down_since ? down + (now - *down_since) : down;
+  }
 
   bool failing = false;
   bool maintenance = false;

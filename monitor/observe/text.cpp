@@ -62,8 +62,9 @@ std::string one_line(std::string_view text, std::size_t max_bytes) {
     if (d.length == 0) {
       piece = "\xEF\xBF\xBD";
     } else if (dangerous(d.code)) {
-      const int n = std::snprintf(buffer.data(), buffer.size(), d.code < 0x100 ? "\\x%02X" : "\\u{%04X}",
-                                  static_cast<unsigned>(d.code));
+      const int n =
+          std::snprintf(buffer.data(), buffer.size(), d.code < 0x100 ? "\\x%02X" : "\\u{%04X}",
+                        static_cast<unsigned>(d.code));
       piece = {buffer.data(), static_cast<std::size_t>(n)};
     }
     if (out.size() + piece.size() > max_bytes) {
@@ -82,15 +83,18 @@ std::string human(core::Duration duration) {
   const auto ms = std::max<std::int64_t>(duration_cast<milliseconds>(duration).count(), 0);
   std::array<char, 48> buffer{};
   const auto print = [&](const char* unit_a, const char* unit_b, std::int64_t a, std::int64_t b) {
-    const int n = b == 0 ? std::snprintf(buffer.data(), buffer.size(), "%lld %s", static_cast<long long>(a), unit_a)
-                         : std::snprintf(buffer.data(), buffer.size(), "%lld %s %lld %s", static_cast<long long>(a),
-                                         unit_a, static_cast<long long>(b), unit_b);
+    const int n = b == 0 ? std::snprintf(buffer.data(), buffer.size(), "%lld %s",
+                                         static_cast<long long>(a), unit_a)
+                         : std::snprintf(buffer.data(), buffer.size(), "%lld %s %lld %s",
+                                         static_cast<long long>(a), unit_a,
+                                         static_cast<long long>(b), unit_b);
     return std::string(buffer.data(), static_cast<std::size_t>(n));
   };
   if (ms < 1000) return print("ms", "", ms, 0);
   if (ms < 60'000) {
-    const int n = std::snprintf(buffer.data(), buffer.size(), "%lld.%lld s", static_cast<long long>(ms / 1000),
-                                static_cast<long long>(ms % 1000 / 100));
+    const int n =
+        std::snprintf(buffer.data(), buffer.size(), "%lld.%lld s",
+                      static_cast<long long>(ms / 1000), static_cast<long long>(ms % 1000 / 100));
     return {buffer.data(), static_cast<std::size_t>(n)};
   }
   const std::int64_t s = ms / 1000;
@@ -106,11 +110,12 @@ std::string rfc3339(std::int64_t unix_ms) {
   const year_month_day date{day};
   const hh_mm_ss time{t - day};
   std::array<char, 48> buffer{};
-  const int n = std::snprintf(buffer.data(), buffer.size(), "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ",
-                              static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
-                              static_cast<unsigned>(date.day()), static_cast<int>(time.hours().count()),
-                              static_cast<int>(time.minutes().count()), static_cast<int>(time.seconds().count()),
-                              static_cast<int>(time.subseconds().count()));
+  const int n = std::snprintf(
+      buffer.data(), buffer.size(), "%04d-%02u-%02uT%02d:%02d:%02d.%03dZ",
+      static_cast<int>(date.year()), static_cast<unsigned>(date.month()),
+      static_cast<unsigned>(date.day()), static_cast<int>(time.hours().count()),
+      static_cast<int>(time.minutes().count()), static_cast<int>(time.seconds().count()),
+      static_cast<int>(time.subseconds().count()));
   return {buffer.data(), static_cast<std::size_t>(std::max(n, 0))};
 }
 

@@ -49,7 +49,8 @@ std::string_view media_type(std::string_view field) {
 }
 
 HttpResponse not_found(std::string_view name) {
-  return io::http_problem(404, "no service is called '" + std::string{name} + "'; /api/v1/services lists all");
+  return io::http_problem(
+      404, "no service is called '" + std::string{name} + "'; /api/v1/services lists all");
 }
 
 HttpResponse ambiguous(const std::vector<core::ServiceView>& found) {
@@ -69,7 +70,8 @@ bool equal_secrets(std::string_view a, std::string_view b) {
   unsigned difference = a.size() == b.size() ? 0 : 1;
   for (std::size_t i = 0; i < a.size(); ++i) {
     const char other = b.empty() ? '\0' : b[i % b.size()];
-    difference |= static_cast<unsigned>(static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(other));
+    difference |=
+        static_cast<unsigned>(static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(other));
   }
   return difference == 0;
 }
@@ -87,8 +89,9 @@ HttpResponse Api::handle(const HttpRequest& request) const {
   if (path == "/readyz") page = &Api::readyz;
   if (path == "/api/v1/status") page = &Api::status;
   if (path == "/api/v1/services") page = &Api::services;
-  const bool known = page != nullptr || path == "/" || path == "/metrics" || path == "/api/v1/explain" ||
-                     path == "/api/v1/decisions" || path.starts_with(services_prefix);
+  const bool known = page != nullptr || path == "/" || path == "/metrics" ||
+                     path == "/api/v1/explain" || path == "/api/v1/decisions" ||
+                     path.starts_with(services_prefix);
   if (!known) return io::http_problem(404, "nothing is here; / lists what there is");
   if (request.method != "GET") {
     HttpResponse response = io::http_problem(405, "expected GET or HEAD");
@@ -121,12 +124,14 @@ HttpResponse Api::readyz() const {
   const ProcessView process = source_.process();
   Json reasons = Json::array();
   if (!process.engine_up) {
-    reasons.push_back(process.engine_reason.empty() ? "the Engine does not answer" : process.engine_reason);
+    reasons.push_back(process.engine_reason.empty() ? "the Engine does not answer"
+                                                    : process.engine_reason);
   } else if (!process.synchronised) {
     reasons.push_back("the first list of containers is still being worked through");
   }
   if (!process.store_durable) {
-    reasons.push_back(process.store_reason.empty() ? "what is decided cannot be kept durably" : process.store_reason);
+    reasons.push_back(process.store_reason.empty() ? "what is decided cannot be kept durably"
+                                                   : process.store_reason);
   }
   if (reasons.empty()) return json_response({{"status", "ready"}});
   return json_response({{"status", "not ready"}, {"reasons", std::move(reasons)}}, 503);
@@ -149,7 +154,8 @@ HttpResponse Api::status() const {
 HttpResponse Api::services() const {
   const Moment moment{source_.now(), source_.unix_ms()};
   Json list = Json::array();
-  for (const core::ServiceView& view : source_.services()) list.push_back(summary_json(view, moment));
+  for (const core::ServiceView& view : source_.services())
+    list.push_back(summary_json(view, moment));
   return json_response({{"services", std::move(list)}});
 }
 
@@ -158,14 +164,16 @@ HttpResponse Api::service(std::string_view name) const {
   if (found.empty()) return not_found(name);
   if (found.size() > 1) return ambiguous(found);
   Json json = detail_json(found.front(), {source_.now(), source_.unix_ms()});
-  if (source_.journal != nullptr) json["decisions"] = journal_json(source_.journal->of(found.front().id));
+  if (source_.journal != nullptr)
+    json["decisions"] = journal_json(source_.journal->of(found.front().id));
   return json_response(json);
 }
 
 HttpResponse Api::decisions(const HttpRequest& request) const {
   if (source_.journal == nullptr) return json_response({{"decisions", Json::array()}});
   const auto name = request.parameter("service");
-  if (!name || name->empty()) return json_response({{"decisions", journal_json(source_.journal->newest(200))}});
+  if (!name || name->empty())
+    return json_response({{"decisions", journal_json(source_.journal->newest(200))}});
   const auto found = source_.find(*name);
   if (found.empty()) return not_found(*name);
   if (found.size() > 1) return ambiguous(found);
@@ -178,7 +186,8 @@ std::optional<HttpResponse> Api::refuse_change(const HttpRequest& request) const
   }
   if (request.local) return std::nullopt;
   if (token_.empty()) {
-    return io::http_problem(403, "changes over TCP are off: no token is configured (SENTINEL_TOKEN_FILE)");
+    return io::http_problem(
+        403, "changes over TCP are off: no token is configured (SENTINEL_TOKEN_FILE)");
   }
   const std::string_view origin = request.field("Origin");
   if (!origin.empty() && origin != "http://" + std::string{request.field("Host")} &&
@@ -188,7 +197,8 @@ std::optional<HttpResponse> Api::refuse_change(const HttpRequest& request) const
   constexpr std::string_view scheme = "Bearer ";
   const std::string_view given = request.field("Authorization");
   if (!given.starts_with(scheme) || !equal_secrets(given.substr(scheme.size()), token_)) {
-    HttpResponse response = io::http_problem(401, "expected Authorization: Bearer with the configured token");
+    HttpResponse response =
+        io::http_problem(401, "expected Authorization: Bearer with the configured token");
     response.headers.emplace_back("WWW-Authenticate", "Bearer realm=\"sentinel\"");
     return response;
   }
@@ -203,10 +213,12 @@ HttpResponse Api::maintenance(const HttpRequest& request) const {
   const std::string_view length = (*body)["for"].text();
   const bool end = (*body)["end"].boolean().value_or(false);
   if (name.empty()) return io::http_problem(400, "service: expected the name of a service");
-  if (length.empty() != end) return io::http_problem(400, "expected either \"for\": \"30m\" or \"end\": true");
+  if (length.empty() != end)
+    return io::http_problem(400, "expected either \"for\": \"30m\" or \"end\": true");
   core::Duration duration{};
   if (!end) {
-    const auto parsed = protocol::parse_duration(length, {std::chrono::seconds{1}, longest_maintenance});
+    const auto parsed =
+        protocol::parse_duration(length, {std::chrono::seconds{1}, longest_maintenance});
     if (!parsed) return io::http_problem(400, "for: " + parsed.error().message);
     duration = *parsed;
   }

@@ -1,7 +1,8 @@
 #pragma once
 
-// The monitor's HTTP interface: health, metrics and /api/v1; docs/openapi.yaml describes it. Handlers read; the only call
-// that changes anything is maintenance, taken over the Unix socket or with the bearer token.
+// The monitor's HTTP interface: health, metrics and /api/v1; docs/openapi.yaml describes it.
+// Handlers read; the only call that changes anything is maintenance, taken over the Unix socket or
+// with the bearer token.
 
 #include <cstdint>
 #include <functional>
@@ -32,7 +33,7 @@ struct ProcessView {
   bool storm = false;
   unsigned operations_in_flight = 0;
   unsigned max_concurrent = 0;
-  bool config_ok = true;      // of the last load
+  bool config_ok = true;  // of the last load
   std::string config_file;
 };
 

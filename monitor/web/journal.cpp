@@ -28,16 +28,16 @@ void Journal::on(const core::Action& action, std::int64_t unix_ms) {
   auto line = observe::line_of(action);
   if (!line) return;
   std::deque<JournalEntry>& own = entries_[service];
-  own.push_back({++sequence_, unix_ms, std::move(line->event), key->service.empty() ? std::string{} : key->to_string(),
-                 std::move(line->msg)});
+  own.push_back({++sequence_, unix_ms, std::move(line->event),
+                 key->service.empty() ? std::string{} : key->to_string(), std::move(line->msg)});
   ++size_;
   if (own.size() > per_service_) {
     own.pop_front();
     --size_;
   }
   if (size_ > in_all_) {
-    // Rare: so many services that a linear search is cheap beside what they cost otherwise. Of equals the one that was
-    // quiet for the longest time gives up an entry.
+    // Rare: so many services that a linear search is cheap beside what they cost otherwise. Of
+    // equals the one that was quiet for the longest time gives up an entry.
     const auto fullest = std::ranges::max_element(entries_, {}, [](const auto& e) {
       return std::pair{e.second.size(), ~e.second.back().sequence};
     });

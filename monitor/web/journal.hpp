@@ -1,7 +1,7 @@
 #pragma once
 
-// What was decided lately, per service: the sentences of transitions and notices, for `explain` and the API. Kept in
-// memory, bounded per service and in all; the oldest go first.
+// What was decided lately, per service: the sentences of transitions and notices, for `explain` and
+// the API. Kept in memory, bounded per service and in all; the oldest go first.
 
 #include <cstddef>
 #include <cstdint>
@@ -17,8 +17,8 @@ namespace sentinel::web {
 struct JournalEntry {
   std::uint64_t sequence = 0;  // counts all entries of this process
   std::int64_t unix_ms = 0;
-  std::string event;           // as in the log
-  std::string service;         // complete name, empty: the Engine as a whole
+  std::string event;    // as in the log
+  std::string service;  // complete name, empty: the Engine as a whole
   std::string text;
 };
 

@@ -12,9 +12,7 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-double seconds(core::Duration d) {
-  return std::chrono::duration<double>(d).count();
-}
+double seconds(core::Duration d) { return std::chrono::duration<double>(d).count(); }
 
 Json overlays_json(const core::Overlays& overlays) {
   Json list = Json::array();

@@ -63,9 +63,11 @@ TEST_CASE("configuration errors end with 2 and are all listed") {
 
 TEST_CASE("without a monitor its clients end with 1 and say where they looked") {
   const Directory dir;
-  for (const std::vector<std::string>& command :
-       {std::vector<std::string>{"healthcheck"}, {"status"}, {"status", "--json"}, {"explain", "web"},
-        {"maintenance", "web", "--end"}}) {
+  for (const std::vector<std::string>& command : {std::vector<std::string>{"healthcheck"},
+                                                  {"status"},
+                                                  {"status", "--json"},
+                                                  {"explain", "web"},
+                                                  {"maintenance", "web", "--end"}}) {
     auto arguments = command;
     arguments.insert(arguments.end(), {"--run-dir", dir.path()});
     const auto result = run(arguments);

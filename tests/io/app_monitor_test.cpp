@@ -22,12 +22,13 @@ std::size_t count(const std::string& text, const std::string& needle) {
 /// A monitor whose Engine does not exist.
 struct Lonely {
   explicit Lonely(std::vector<std::string> more = {}, bool read_output = true)
-      : process{arguments(std::move(more)), {.environment = {"SENTINEL_LOG_FORMAT=text"}, .read_output = read_output}} {}
+      : process{arguments(std::move(more)),
+                {.environment = {"SENTINEL_LOG_FORMAT=text"}, .read_output = read_output}} {}
 
   std::vector<std::string> arguments(std::vector<std::string> more) const {
-    std::vector<std::string> all{"monitor",   "--engine",  "unix://" + dir.file("absent.sock"),
-                                 "--run-dir", dir.path(),  "--data-dir",
-                                 dir.path(),  "--listen",  "127.0.0.1:0"};
+    std::vector<std::string> all{"monitor",   "--engine", "unix://" + dir.file("absent.sock"),
+                                 "--run-dir", dir.path(), "--data-dir",
+                                 dir.path(),  "--listen", "127.0.0.1:0"};
     all.insert(all.end(), more.begin(), more.end());
     return all;
   }
@@ -54,7 +55,8 @@ TEST_CASE("without an Engine the monitor runs, says so once, and is alive but no
   REQUIRE(monitor.up());
   CHECK(monitor.process.wait_for_output("info Sentinel monitor started\n"));
   CHECK(monitor.process.wait_for_output(" error "));
-  CHECK(eventually([&] { return monitor.get("/readyz")->body.find("absent.sock") != std::string::npos; }));
+  CHECK(eventually(
+      [&] { return monitor.get("/readyz")->body.find("absent.sock") != std::string::npos; }));
   CHECK(monitor.get("/readyz")->status == 503);
   const auto client = [&](std::vector<std::string> arguments) {
     arguments.insert(arguments.end(), {"--run-dir", monitor.dir.path()});
@@ -101,7 +103,8 @@ TEST_CASE("a stdout that nobody reads holds up neither work nor stop") {
   files.write("c.yaml", bad);
   monitor.process.signal(SIGHUP);
   CHECK(eventually([&] {
-    return monitor.get("/metrics")->body.find("\nsentinel_config_last_reload_successful 0\n") != std::string::npos;
+    return monitor.get("/metrics")->body.find("\nsentinel_config_last_reload_successful 0\n") !=
+           std::string::npos;
   }));
   CHECK(monitor.up());
   monitor.process.signal(SIGTERM);
@@ -122,7 +125,8 @@ TEST_CASE("SIGHUP loads the file anew; a bad one changes nothing but the metric"
   files.write("c.yaml", "heal: {max-concurrent: 0}\n");
   monitor.process.signal(SIGHUP);
   CHECK(shows("/metrics", "\nsentinel_config_last_reload_successful 0\n"));
-  CHECK(monitor.process.wait_for_output("c.yaml:1:24: heal.max-concurrent: expected a number from 1 to 1000, got '0'"));
+  CHECK(monitor.process.wait_for_output(
+      "c.yaml:1:24: heal.max-concurrent: expected a number from 1 to 1000, got '0'"));
   CHECK(shows("/api/v1/status", "\"max_concurrent\":2"));
 
   files.write("c.yaml", "heal: {max-concurrent: 5}\nlisten: 127.0.0.1:1\n");
@@ -136,7 +140,8 @@ TEST_CASE("a second monitor on the same socket is refused and harms nothing") {
   REQUIRE(first.up());
   const auto second = run(first.arguments({}));
   CHECK(second.status == 1);
-  CHECK(second.output.find("cannot listen on " + first.dir.file("monitor.sock")) != std::string::npos);
+  CHECK(second.output.find("cannot listen on " + first.dir.file("monitor.sock")) !=
+        std::string::npos);
   CHECK(first.get("/livez")->status == 200);
 }
 
@@ -145,6 +150,8 @@ TEST_CASE("a data directory that cannot be used is told, and the monitor still w
   files.write("plain", "a file where a directory should be");
   Lonely monitor{{"--data-dir", files.file("plain/x")}};
   REQUIRE(monitor.up());
-  CHECK(eventually([&] { return monitor.get("/metrics")->body.find("\nsentinel_store_durable 0\n") != std::string::npos; }));
+  CHECK(eventually([&] {
+    return monitor.get("/metrics")->body.find("\nsentinel_store_durable 0\n") != std::string::npos;
+  }));
   CHECK(monitor.get("/readyz")->body.find("reasons") != std::string::npos);
 }

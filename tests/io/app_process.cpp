@@ -28,7 +28,8 @@ void Directory::write(const std::string& name, const std::string& text) const {
   std::ofstream{file(name)} << text;
 }
 
-Process::Process(std::vector<std::string> arguments, ProcessOptions options) : read_output_{options.read_output} {
+Process::Process(std::vector<std::string> arguments, ProcessOptions options)
+    : read_output_{options.read_output} {
   std::array<int, 2> ends{};
   REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
   std::string program = SENTINEL_PROGRAM;
@@ -106,8 +107,6 @@ Result run(std::vector<std::string> arguments, ProcessOptions options) {
   return {status.value_or(-1), process.output()};
 }
 
-void pause_between_looks() {
-  ::poll(nullptr, 0, 5);
-}
+void pause_between_looks() { ::poll(nullptr, 0, 5); }
 
 }  // namespace app_test

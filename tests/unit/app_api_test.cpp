@@ -34,11 +34,17 @@ struct Fixture {
   }
 
   HttpResponse get(const std::string& path, const std::string& query = {}) {
-    return api.handle({.method = "GET", .path = path, .query = query, .fields = {}, .body = {}, .local = false});
-  }
-  HttpResponse post(const std::string& body, bool local, io::HttpFields fields = {{"Content-Type", "application/json"}}) {
     return api.handle(
-        {.method = "POST", .path = "/api/v1/maintenance", .query = {}, .fields = std::move(fields), .body = body, .local = local});
+        {.method = "GET", .path = path, .query = query, .fields = {}, .body = {}, .local = false});
+  }
+  HttpResponse post(const std::string& body, bool local,
+                    io::HttpFields fields = {{"Content-Type", "application/json"}}) {
+    return api.handle({.method = "POST",
+                       .path = "/api/v1/maintenance",
+                       .query = {},
+                       .fields = std::move(fields),
+                       .body = body,
+                       .local = local});
   }
   std::vector<core::ServiceView> find(std::string_view name) const {
     if (name == "web") return services;
@@ -67,7 +73,8 @@ struct Fixture {
 
 }  // namespace
 
-TEST_CASE_METHOD(Fixture, "live is whoever answers, ready is who sees the Engine and keeps what it must") {
+TEST_CASE_METHOD(Fixture,
+                 "live is whoever answers, ready is who sees the Engine and keeps what it must") {
   CHECK(get("/livez").status == 200);
   CHECK(get("/readyz").status == 200);
   process.engine_up = false;
@@ -129,7 +136,8 @@ TEST_CASE_METHOD(Fixture, "one service by name; unknown and ambiguous names are 
 TEST_CASE_METHOD(Fixture, "unknown paths and methods") {
   CHECK(get("/").status == 200);
   CHECK(get("/nothing").status == 404);
-  auto response = api.handle({.method = "POST", .path = "/metrics", .query = {}, .fields = {}, .body = {}, .local = true});
+  auto response = api.handle(
+      {.method = "POST", .path = "/metrics", .query = {}, .fields = {}, .body = {}, .local = true});
   CHECK(response.status == 405);
   response = get("/api/v1/maintenance");
   CHECK(response.status == 405);
@@ -146,7 +154,8 @@ TEST_CASE_METHOD(Fixture, "maintenance over the Unix socket") {
   CHECK(post(R"({"service":"web","for":"30m"})", true).status == 409);
   for (const char* bad :
        {"", "[]", "{}", R"({"service":"shop/web/1"})", R"({"service":"shop/web/1","for":"lots"})",
-        R"({"service":"shop/web/1","for":"31d"})", R"({"service":"shop/web/1","for":"1h","end":true})", R"({"service":7,"for":"1h"})"}) {
+        R"({"service":"shop/web/1","for":"31d"})",
+        R"({"service":"shop/web/1","for":"1h","end":true})", R"({"service":7,"for":"1h"})"}) {
     INFO(bad);
     CHECK(post(bad, true).status == 400);
   }

@@ -98,7 +98,8 @@ services:
   CHECK(config.labels.limits.max_probes == 2);
   CHECK(config.labels.limits.probe_hosts.contains("db.example.org"));
   CHECK(config.labels.defaults.ladder == std::vector{core::Rung::restart, core::Rung::kill});
-  CHECK(config.labels.defaults.heal_on == core::FailureSet{.unhealthy = true, .probe = false, .exited = true});
+  CHECK(config.labels.defaults.heal_on ==
+        core::FailureSet{.unhealthy = true, .probe = false, .exited = true});
   const auto& web = config.labels.for_service("shop", "web");
   CHECK(web.ladder.empty());
   CHECK(web.budget == core::Budget{3, 10min});
@@ -119,34 +120,47 @@ TEST_CASE("each error names line, column, key and what was expected") {
       Case{"engine: unix:///a\nengine: unix:///b\n",
            "f.yaml:2:1: engine: expected each key once; it is already in line 1"},
       Case{"engine: ssh://host\n",
-           "f.yaml:1:9: engine: expected unix:///path/to/docker.sock or tcp://HOST:PORT, got 'ssh://host'"},
+           "f.yaml:1:9: engine: expected unix:///path/to/docker.sock or tcp://HOST:PORT, got "
+           "'ssh://host'"},
       Case{"listen: localhost:80\n",
-           "f.yaml:1:9: listen: expected ADDRESS:PORT with an IP address, such as 127.0.0.1:8090, [::1]:8090 or :8090, or "
+           "f.yaml:1:9: listen: expected ADDRESS:PORT with an IP address, such as 127.0.0.1:8090, "
+           "[::1]:8090 or :8090, or "
            "'none', got 'localhost:80'"},
-      Case{"data-dir: relative\n", "f.yaml:1:11: data-dir: expected an absolute path of at most 90 bytes, got 'relative'"},
-      Case{"log:\n  level: loud\n", "f.yaml:2:10: log.level: expected debug, info, warning or error, got 'loud'"},
+      Case{"data-dir: relative\n",
+           "f.yaml:1:11: data-dir: expected an absolute path of at most 90 bytes, got 'relative'"},
+      Case{"log:\n  level: loud\n",
+           "f.yaml:2:10: log.level: expected debug, info, warning or error, got 'loud'"},
       Case{"log:\n  levle: info\n", "f.yaml:2:3: log.levle: unknown key; did you mean 'level'?"},
-      Case{"heal: {max-concurrent: many}\n", "f.yaml:1:24: heal.max-concurrent: expected a number from 1 to 1000, got 'many'"},
+      Case{"heal: {max-concurrent: many}\n",
+           "f.yaml:1:24: heal.max-concurrent: expected a number from 1 to 1000, got 'many'"},
       Case{"heal: {max-concurrent: 99999999999999999999}\n",
-           "f.yaml:1:24: heal.max-concurrent: expected a number from 1 to 1000, got '99999999999999999999'"},
-      Case{"heal: {storm-fraction: .nan}\n", "f.yaml:1:24: heal.storm-fraction: expected a percentage from 1% to 100%, got '.nan'"},
+           "f.yaml:1:24: heal.max-concurrent: expected a number from 1 to 1000, got "
+           "'99999999999999999999'"},
+      Case{"heal: {storm-fraction: .nan}\n",
+           "f.yaml:1:24: heal.storm-fraction: expected a percentage from 1% to 100%, got '.nan'"},
       Case{"heal: {storm-hold: 1h}\n",
-           "f.yaml:1:20: heal.storm-hold: expected a duration such as 90s, 1m30s or 500ms between 0s and 10m, got '1h'"},
+           "f.yaml:1:20: heal.storm-hold: expected a duration such as 90s, 1m30s or 500ms between "
+           "0s and 10m, got '1h'"},
       Case{"heal: restart\n", "f.yaml:1:7: heal: expected a mapping of keys to values"},
       Case{"engine: [a, {b: c}]\n", "f.yaml:1:13: engine: expected a list of plain words"},
       Case{"engine:\n", "f.yaml:1:1: engine: expected a value"},
       Case{"defaults:\n  heal.budget: lots\n",
-           "f.yaml:2:16: defaults.heal.budget: expected restarts per healthy time such as 5/15m, from 1/1s to 100/30d, got 'lots'"},
+           "f.yaml:2:16: defaults.heal.budget: expected restarts per healthy time such as 5/15m, "
+           "from 1/1s to 100/30d, got 'lots'"},
       Case{"defaults:\n  heal.budgte: 5/15m\n",
            "f.yaml:2:3: defaults.heal.budgte: unknown key; did you mean 'heal.budget'?"},
       Case{"defaults:\n  probe.http.interval: 5s\n",
-           "f.yaml:2:3: defaults.probe.http.interval: expected a probe of that name: probe.NAME with a URL"},
-      Case{"services:\n  a/b/c: {}\n", "f.yaml:2:3: services.a/b/c: expected a service or project/service"},
+           "f.yaml:2:3: defaults.probe.http.interval: expected a probe of that name: probe.NAME "
+           "with a URL"},
+      Case{"services:\n  a/b/c: {}\n",
+           "f.yaml:2:3: services.a/b/c: expected a service or project/service"},
       Case{"services:\n  web:\n    heal: recreate\n",
-           "f.yaml:3:11: services.web.heal: expected none, or a list of restart, kill and stop in the order to try, stop last "
+           "f.yaml:3:11: services.web.heal: expected none, or a list of restart, kill and stop in "
+           "the order to try, stop last "
            "(recreate is not supported yet), got 'recreate'"},
       Case{"limits:\n  max-restarts: 3\n",
-           "f.yaml:2:3: limits.max-restarts: expected at least the restarts of defaults.heal.budget, which is 5/15m"},
+           "f.yaml:2:3: limits.max-restarts: expected at least the restarts of "
+           "defaults.heal.budget, which is 5/15m"},
       Case{"a: *x\n", "f.yaml:1:4: the referenced anchor is not defined: x"},
       Case{"- 1\n", "f.yaml:1:1: expected a mapping of keys to values"});
   const auto errors = errors_of(text);
@@ -156,7 +170,8 @@ TEST_CASE("each error names line, column, key and what was expected") {
 }
 
 TEST_CASE("all errors are listed at once, and the text of none can forge a line") {
-  const auto errors = errors_of("engine: 1\nlisten: 2\n\"bad\\nkey\": 3\nlog: {level: \"x\\ny\"}\n");
+  const auto errors =
+      errors_of("engine: 1\nlisten: 2\n\"bad\\nkey\": 3\nlog: {level: \"x\\ny\"}\n");
   REQUIRE(errors.size() == 4);
   for (const Diagnostic& error : errors) CHECK(error.to_string().find('\n') == std::string::npos);
 }
@@ -179,9 +194,11 @@ TEST_CASE("flag before environment before file before default") {
   sources.flags["config"] = file.path;
   sources.environment = environment({});
   CHECK(load_config(sources)->listen == "127.0.0.1:1");
-  sources.environment = environment({{"SENTINEL_LISTEN", "127.0.0.1:2"}, {"SENTINEL_LOG_LEVEL", ""}});
+  sources.environment =
+      environment({{"SENTINEL_LISTEN", "127.0.0.1:2"}, {"SENTINEL_LOG_LEVEL", ""}});
   CHECK(load_config(sources)->listen == "127.0.0.1:2");
-  CHECK(load_config(sources)->log_level == observe::LogLevel::error);  // an empty variable is no variable
+  CHECK(load_config(sources)->log_level ==
+        observe::LogLevel::error);  // an empty variable is no variable
   sources.flags["listen"] = "127.0.0.1:3";
   CHECK(load_config(sources)->listen == "127.0.0.1:3");
   CHECK(load_config(sources)->data_dir == "/from/file");
@@ -199,7 +216,8 @@ TEST_CASE("errors of all sources are told together") {
   REQUIRE(config.error().size() == 3);
   CHECK(config.error()[0].to_string().starts_with(file.path + ":1:9: listen: "));
   CHECK(config.error()[1].to_string().starts_with("SENTINEL_ENGINE: expected "));
-  CHECK(config.error()[2].to_string() == "--log-level: expected debug, info, warning or error, got 'loud'");
+  CHECK(config.error()[2].to_string() ==
+        "--log-level: expected debug, info, warning or error, got 'loud'");
 }
 
 TEST_CASE("the Engine's own variable is the default") {
@@ -213,9 +231,13 @@ TEST_CASE("the Engine's own variable is the default") {
 }
 
 TEST_CASE("a file that was named must be there and be a file") {
-  CHECK(check_config_file("/nonexistent/sentinel.yaml").error()[0].to_string().find("cannot be read") != std::string::npos);
+  CHECK(check_config_file("/nonexistent/sentinel.yaml")
+            .error()[0]
+            .to_string()
+            .find("cannot be read") != std::string::npos);
   CHECK(check_config_file("/tmp").error()[0].to_string().find("regular file") != std::string::npos);
-  CHECK(check_config_file("/dev/zero").error()[0].to_string().find("regular file") != std::string::npos);
+  CHECK(check_config_file("/dev/zero").error()[0].to_string().find("regular file") !=
+        std::string::npos);
 }
 
 TEST_CASE("a label stands above the file, the file above the default, limits above labels") {
@@ -224,11 +246,14 @@ TEST_CASE("a label stands above the file, the file above the default, limits abo
       "defaults: {heal.budget: 3/10m, heal.delay: 4s}\n"
       "services: {web: {heal.delay: 5s}}\n");
   const auto& start = config.labels.for_service("shop", "web");
-  auto applied = protocol::apply_labels({{"sentinel.enable", "true"}, {"sentinel.heal.budget", "7/1h"}}, start, config.labels.limits, "c");
+  auto applied =
+      protocol::apply_labels({{"sentinel.enable", "true"}, {"sentinel.heal.budget", "7/1h"}}, start,
+                             config.labels.limits, "c");
   CHECK(applied.settings.budget == core::Budget{7, 1h});
   CHECK(applied.settings.delay == 5s);
   CHECK(applied.warnings.empty());
-  applied = protocol::apply_labels({{"sentinel.enable", "true"}, {"sentinel.heal.budget", "11/1h"}}, start, config.labels.limits, "c");
+  applied = protocol::apply_labels({{"sentinel.enable", "true"}, {"sentinel.heal.budget", "11/1h"}},
+                                   start, config.labels.limits, "c");
   CHECK(applied.settings.budget == core::Budget{3, 10min});
   CHECK(applied.warnings.size() == 1);
 }

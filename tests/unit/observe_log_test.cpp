@@ -51,21 +51,29 @@ LogOptions to(const Pipe& pipe, LogFormat format = LogFormat::text) {
 
 std::size_t count(const std::string& text, std::string_view needle) {
   std::size_t n = 0;
-  for (auto at = text.find(needle); at != std::string::npos; at = text.find(needle, at + needle.size())) ++n;
+  for (auto at = text.find(needle); at != std::string::npos;
+       at = text.find(needle, at + needle.size()))
+    ++n;
   return n;
 }
 
 }  // namespace
 
 TEST_CASE("a text line is time, level and sentence") {
-  const LogRecord record{LogLevel::warning, "sentinel.x", "demo-service is degraded", {{"service", std::string{"demo"}}}};
+  const LogRecord record{LogLevel::warning,
+                         "sentinel.x",
+                         "demo-service is degraded",
+                         {{"service", std::string{"demo"}}}};
   CHECK(format_line(record, LogFormat::text, 1'709'210'096'007, 1000) ==
         "2024-02-29T12:34:56.007Z warning demo-service is degraded");
 }
 
 TEST_CASE("a JSON line is one object that any hostile text cannot break") {
   const std::string evil = "x\n{\"level\":\"fake\"}\x1b[2J\xFF\"\\";
-  const LogRecord record{LogLevel::error, "sentinel.x", evil, {{"service", evil}, {"n", std::int64_t{-3}}, {"ok", true}}};
+  const LogRecord record{LogLevel::error,
+                         "sentinel.x",
+                         evil,
+                         {{"service", evil}, {"n", std::int64_t{-3}}, {"ok", true}}};
   const std::string line = format_line(record, LogFormat::json, 0, 1000);
   CHECK(line.find('\n') == std::string::npos);
   CHECK(line.find('\x1b') == std::string::npos);
@@ -99,7 +107,8 @@ TEST_CASE("a reader that stalls does not hold up the writer, and what is lost is
   options.queue_lines = 16;
   std::optional<Log> log{std::in_place, options};
   const auto begin = std::chrono::steady_clock::now();
-  for (int i = 0; i < 5000; ++i) log->info("e", "line " + std::to_string(i) + std::string(200, '.'));
+  for (int i = 0; i < 5000; ++i)
+    log->info("e", "line " + std::to_string(i) + std::string(200, '.'));
   CHECK(log->dropped() > 0);
   CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds{5});
   const auto end = std::chrono::steady_clock::now();

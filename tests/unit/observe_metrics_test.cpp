@@ -31,7 +31,8 @@ std::map<std::string, double> parse(const std::string& text) {
   return series;
 }
 
-core::ServiceView view(core::ServiceId id, std::string project, std::string service, State state = State::healthy) {
+core::ServiceView view(core::ServiceId id, std::string project, std::string service,
+                       State state = State::healthy) {
   core::ServiceView v;
   v.id = id;
   v.key = {std::move(project), std::move(service), 1};
@@ -58,13 +59,17 @@ struct Fixture {
   core::Time now{100s};
 
   std::string text() {
-    return metrics.render({.services = services, .now = now, .unix_ns = 1'700'000'100'000'000'000, .engine_up = true});
+    return metrics.render({.services = services,
+                           .now = now,
+                           .unix_ns = 1'700'000'100'000'000'000,
+                           .engine_up = true});
   }
   std::map<std::string, double> series() { return parse(text()); }
 };
 
 std::string with_labels(const std::string& name, const std::string& more = {}) {
-  return name + "{project=\"shop\",service=\"web\",replica=\"1\"" + (more.empty() ? "" : "," + more) + "}";
+  return name + "{project=\"shop\",service=\"web\",replica=\"1\"" +
+         (more.empty() ? "" : "," + more) + "}";
 }
 
 }  // namespace
@@ -77,15 +82,18 @@ TEST_CASE_METHOD(Fixture, "series exist from the start, at zero") {
   CHECK(all.at(with_labels("sentinel_service_state", "state=\"healthy\"")) == 1);
   for (const State s : core::all_states) {
     if (s == State::healthy) continue;
-    CHECK(all.at(with_labels("sentinel_service_state", "state=\"" + std::string{core::to_string(s)} + "\"")) == 0);
+    CHECK(all.at(with_labels("sentinel_service_state",
+                             "state=\"" + std::string{core::to_string(s)} + "\"")) == 0);
   }
   CHECK(all.at(with_labels("sentinel_service_state_start_timestamp_seconds")) == 1'700'000'010);
   CHECK(all.at(with_labels("sentinel_service_maintenance")) == 0);
   CHECK(all.at(with_labels("sentinel_service_downtime_seconds_total")) == 0);
-  CHECK(all.at(with_labels("sentinel_service_transitions_total", "from=\"healthy\",to=\"unhealthy\"")) == 0);
+  CHECK(all.at(with_labels("sentinel_service_transitions_total",
+                           "from=\"healthy\",to=\"unhealthy\"")) == 0);
   CHECK(all.at(with_labels("sentinel_container_restarts_total")) == 0);
   CHECK(all.at(with_labels("sentinel_container_oom_kills_total")) == 0);
-  CHECK(all.at(with_labels("sentinel_recovery_actions_total", "action=\"restart\",result=\"healthy\"")) == 0);
+  CHECK(all.at(with_labels("sentinel_recovery_actions_total",
+                           "action=\"restart\",result=\"healthy\"")) == 0);
   CHECK(all.at(with_labels("sentinel_recovery_duration_seconds_count")) == 0);
   CHECK(all.at(with_labels("sentinel_recovery_budget_remaining")) == 5);
   CHECK(all.contains("sentinel_config_last_reload_successful"));
@@ -117,9 +125,11 @@ TEST_CASE_METHOD(Fixture, "the arc of a recovery is counted") {
   services[0].restarts = 1;
   services[0].budget_remaining = 4;
   const auto all = series();
-  CHECK(all.at(with_labels("sentinel_service_transitions_total", "from=\"healthy\",to=\"unhealthy\"")) == 1);
+  CHECK(all.at(with_labels("sentinel_service_transitions_total",
+                           "from=\"healthy\",to=\"unhealthy\"")) == 1);
   CHECK(all.at(with_labels("sentinel_service_downtime_seconds_total")) == 12);
-  CHECK(all.at(with_labels("sentinel_recovery_actions_total", "action=\"restart\",result=\"healthy\"")) == 1);
+  CHECK(all.at(with_labels("sentinel_recovery_actions_total",
+                           "action=\"restart\",result=\"healthy\"")) == 1);
   CHECK(all.at(with_labels("sentinel_recovery_duration_seconds_count")) == 1);
   CHECK(all.at(with_labels("sentinel_recovery_duration_seconds_sum")) == 12);
   CHECK(all.at(with_labels("sentinel_recovery_duration_seconds_bucket", "le=\"10\"")) == 0);
@@ -154,7 +164,8 @@ TEST_CASE_METHOD(Fixture, "probes have their series as long as the settings have
   services[0].settings.probes.push_back(spec);
   auto all = series();
   CHECK(all.at(with_labels("sentinel_probes_total", "probe=\"http\",result=\"pass\"")) == 0);
-  CHECK(all.at(with_labels("sentinel_probe_failures_total", "probe=\"http\",reason=\"refused\"")) == 0);
+  CHECK(all.at(with_labels("sentinel_probe_failures_total", "probe=\"http\",reason=\"refused\"")) ==
+        0);
   CHECK_FALSE(all.contains(with_labels("sentinel_probe_success", "probe=\"http\"")));
   core::ProbeReport report;
   report.service = 1;
@@ -167,10 +178,12 @@ TEST_CASE_METHOD(Fixture, "probes have their series as long as the settings have
   metrics.on(report, now, 1'700'000'000'000'000'000);
   all = series();
   CHECK(all.at(with_labels("sentinel_probes_total", "probe=\"http\",result=\"fail\"")) == 1);
-  CHECK(all.at(with_labels("sentinel_probe_failures_total", "probe=\"http\",reason=\"status\"")) == 1);
+  CHECK(all.at(with_labels("sentinel_probe_failures_total", "probe=\"http\",reason=\"status\"")) ==
+        1);
   CHECK(all.at(with_labels("sentinel_probe_success", "probe=\"http\"")) == 0);
   CHECK(all.at(with_labels("sentinel_probe_http_status_code", "probe=\"http\"")) == 503);
-  CHECK(all.at(with_labels("sentinel_probe_last_timestamp_seconds", "probe=\"http\"")) == 1'700'000'000);
+  CHECK(all.at(with_labels("sentinel_probe_last_timestamp_seconds", "probe=\"http\"")) ==
+        1'700'000'000);
   CHECK(all.at(with_labels("sentinel_probe_duration_seconds_count", "probe=\"http\"")) == 1);
   services[0].settings.probes.clear();
   CHECK(text().find("probe=\"http\"") == std::string::npos);
@@ -183,7 +196,8 @@ TEST_CASE_METHOD(Fixture, "a service that is removed drops its series") {
   CHECK(out.find("service=\"web\"") == std::string::npos);
   // and starts anew when it comes back under another id
   services.push_back(view(2, "shop", "web"));
-  CHECK(series().at(with_labels("sentinel_service_transitions_total", "from=\"healthy\",to=\"unhealthy\"")) == 0);
+  CHECK(series().at(with_labels("sentinel_service_transitions_total",
+                                "from=\"healthy\",to=\"unhealthy\"")) == 0);
 }
 
 TEST_CASE_METHOD(Fixture, "hostile names cannot break the text or share series") {
@@ -200,10 +214,13 @@ TEST_CASE_METHOD(Fixture, "hostile names cannot break the text or share series")
 }
 
 TEST_CASE("the number of services with series and histograms is limited") {
-  observe::Metrics metrics{{.version = "1", .revision = "", .max_services = 5, .max_histogram_services = 2}};
+  observe::Metrics metrics{
+      {.version = "1", .revision = "", .max_services = 5, .max_histogram_services = 2}};
   std::vector<core::ServiceView> services;
-  for (core::ServiceId id = 1; id <= 8; ++id) services.push_back(view(id, "p", "s" + std::to_string(id)));
-  const auto all = parse(metrics.render({.services = services, .now = core::Time{100s}, .unix_ns = 1}));
+  for (core::ServiceId id = 1; id <= 8; ++id)
+    services.push_back(view(id, "p", "s" + std::to_string(id)));
+  const auto all =
+      parse(metrics.render({.services = services, .now = core::Time{100s}, .unix_ns = 1}));
   CHECK(all.at("sentinel_services_without_series") == 3);
   std::set<std::string> histograms;
   for (const auto& [name, value] : all) {

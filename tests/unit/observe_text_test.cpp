@@ -13,17 +13,24 @@ TEST_CASE("text stays one line and valid UTF-8 whatever comes in") {
   CHECK(one_line("a\nb\r\tc", 100) == "a\\x0Ab\\x0D\\x09c");
   CHECK(one_line("\x1b[31mred\x1b[0m", 100) == "\\x1B[31mred\\x1B[0m");
   CHECK(one_line(std::string_view("nul\0end", 7), 100) == "nul\\x00end");
-  CHECK(one_line("caf\xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80", 100) == "caf\xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80");
-  CHECK(one_line("right-to-left \xE2\x80\xAE" "evil", 100) == "right-to-left \\u{202E}evil");
-  CHECK(one_line("line\xE2\x80\xA8" "separator", 100) == "line\\u{2028}separator");
-  CHECK(one_line("C1 \xC2\x9B" "31m", 100) == "C1 \\x9B31m");
+  CHECK(one_line("caf\xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80", 100) ==
+        "caf\xC3\xA9 \xE2\x82\xAC \xF0\x9F\x98\x80");
+  CHECK(one_line("right-to-left \xE2\x80\xAE"
+                 "evil",
+                 100) == "right-to-left \\u{202E}evil");
+  CHECK(one_line("line\xE2\x80\xA8"
+                 "separator",
+                 100) == "line\\u{2028}separator");
+  CHECK(one_line("C1 \xC2\x9B"
+                 "31m",
+                 100) == "C1 \\x9B31m");
 }
 
 TEST_CASE("bytes that are no UTF-8 are replaced one by one") {
   const std::string bad = "\xEF\xBF\xBD";
   CHECK(one_line("\xFF", 100) == bad);
-  CHECK(one_line("\xC0\xAF", 100) == bad + bad);              // overlong
-  CHECK(one_line("\xED\xA0\x80", 100) == bad + bad + bad);    // surrogate
+  CHECK(one_line("\xC0\xAF", 100) == bad + bad);            // overlong
+  CHECK(one_line("\xED\xA0\x80", 100) == bad + bad + bad);  // surrogate
   CHECK(one_line("\xF4\x90\x80\x80", 100) == bad + bad + bad + bad);
   CHECK(one_line("cut \xE2\x82", 100) == "cut " + bad + bad);
 }
@@ -31,9 +38,11 @@ TEST_CASE("bytes that are no UTF-8 are replaced one by one") {
 TEST_CASE("long text is cut between characters") {
   CHECK(one_line("0123456789", 10) == "0123456789");
   CHECK(one_line("0123456789x", 10) == "0123456\xE2\x80\xA6");
-  CHECK(one_line("\xE2\x82\xAC\xE2\x82\xAC\xE2\x82\xAC\xE2\x82\xAC", 10) == "\xE2\x82\xAC\xE2\x82\xAC\xE2\x80\xA6");
+  CHECK(one_line("\xE2\x82\xAC\xE2\x82\xAC\xE2\x82\xAC\xE2\x82\xAC", 10) ==
+        "\xE2\x82\xAC\xE2\x82\xAC\xE2\x80\xA6");
   CHECK(one_line("anything", 0).empty());
-  for (std::size_t limit = 0; limit < 40; ++limit) CHECK(one_line("a\x1b\xE2\x82\xAC\xFF\xF0\x9F\x98\x80 tail", limit).size() <= limit);
+  for (std::size_t limit = 0; limit < 40; ++limit)
+    CHECK(one_line("a\x1b\xE2\x82\xAC\xFF\xF0\x9F\x98\x80 tail", limit).size() <= limit);
 }
 
 TEST_CASE("durations for people") {
