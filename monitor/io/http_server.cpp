@@ -167,7 +167,6 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
   void stop() {
     if (shared_->stopped) return;
     shared_->stopped = true;
-    error_code ignored;
     for (const auto& listener : tcp_) listener->close();
     for (const auto& listener : local_) listener->close();
     const auto connections = std::move(shared_->connections);

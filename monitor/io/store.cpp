@@ -257,6 +257,7 @@ class Store::Impl : public std::enable_shared_from_this<Impl> {
     }
     if (everything_) {
       std::vector<const Row*> order;
+      order.reserve(services_.size());
       for (const auto& [key, row] : services_) order.push_back(&row);
       std::ranges::sort(order, {}, &Row::touched);
       for (const auto* row : order) batch.services.push_back(row->record);

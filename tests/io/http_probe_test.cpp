@@ -1,7 +1,6 @@
 #include "io/http_probe.hpp"
 
 #include <catch2/catch_test_macros.hpp>
-#include <catch2/matchers/catch_matchers_string.hpp>
 #include <condition_variable>
 #include <format>
 #include <mutex>
@@ -12,7 +11,6 @@
 using namespace sentinel;
 using namespace sentinel::io;
 using namespace std::chrono_literals;
-using Catch::Matchers::ContainsSubstring;
 using core::ProbeReason;
 using core::Verdict;
 

@@ -141,6 +141,7 @@ TEST_CASE("connections are capped in all and per address, and places are given b
   SECTION("in all; the Unix socket has places of its own") {
     Server server({.max_connections = 3, .max_local = 1}, path);
     std::vector<std::unique_ptr<RawClient>> clients;
+    clients.reserve(3);
     for (int i = 0; i < 3; ++i) clients.push_back(std::make_unique<RawClient>(server.port));
     REQUIRE(test::eventually([&] { return server.stats().open == 3; }));
     RawClient more(server.port);
