@@ -46,7 +46,8 @@ class Store::Impl : public std::enable_shared_from_this<Impl> {
 
   /// Before the thread exists.
   void open() {
-    stats_.durable = true;  // what is reported on the way supposes success; a fault is reported after it
+    stats_.durable =
+        true;  // what is reported on the way supposes success; a fault is reported after it
     auto fault = connect();
     if (!fault) fault = read();
     const std::lock_guard lock(mutex_);
