@@ -212,7 +212,12 @@ void ScriptedEngine::answer(Exchange& exchange) {
     }
     if (const auto at = routes_.find(best); at != routes_.end()) {
       handler = at->second.handler;
-      if (at->second.left > 0 && --at->second.left == 0) routes_.erase(at);
+      const unsigned left = at->second.left;
+      if (left == 1) {
+        routes_.erase(at);
+      } else if (left > 1) {
+        at->second.left = left - 1;
+      }
     }
     list = list_;
     version = version_json_;
