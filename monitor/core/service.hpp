@@ -54,7 +54,7 @@ inline constexpr Duration answer_slack = 25s;  // beyond the stop timeout, for a
 inline constexpr Duration unclear_slack =
     5s;  // beyond the stop timeout, for an operation whose answer was lost
 inline constexpr Duration confirm_limit = 60s;  // for seeing the result, once nothing more can come
-inline constexpr Duration start_follows = 2s;     // from a restart's exit to its start, at most
+inline constexpr Duration start_follows = 2s;   // from a restart's exit to its start, at most
 inline constexpr Duration exit_limit = 10s;     // from an accepted SIGKILL to the exit
 inline constexpr Duration settle_time =
     10s;  // running without any check counts as healthy after this
