@@ -1,6 +1,6 @@
-/* The floor: the least that a healer can do. Reads one event after the other; each `health_status: unhealthy` gets a
- * thread that inspects the container and asks for its restart. No budget, no back-off, no storm, no intent, no log;
- * nothing is noticed when the stream breaks.
+/* The floor: the least that a healer can do. Reads one event after the other; each `health_status:
+ * unhealthy` gets a thread that inspects the container and asks for its restart. No budget, no
+ * back-off, no storm, no intent, no log; nothing is noticed when the stream breaks.
  *
  *   bench-floor SOCKET LABEL
  */
@@ -14,12 +14,12 @@
 #include "engine_call.h"
 
 enum { id_length = 64, restart_seconds = 60, inspect_seconds = 15, max_inspect = 256 * 1024 };
-static const char *engine;
+static const char* engine;
 
-static void *heal(void *argument) {
-  char *id = argument;
+static void* heal(void* argument) {
+  char* id = argument;
   char target[256];
-  char *body = malloc(max_inspect);
+  char* body = malloc(max_inspect);
   if (body) {
     snprintf(target, sizeof target, "/v1.41/containers/%s/json", id);
     int status = engine_request(engine, "GET", target, inspect_seconds, body, max_inspect);
@@ -35,13 +35,14 @@ static void *heal(void *argument) {
   return NULL;
 }
 
-static void on_line(const char *line) {
+static void on_line(const char* line) {
   if (!strstr(line, "\"health_status: unhealthy\"")) return;
-  const char *found = strstr(line, "\"id\":\"");
+  const char* found = strstr(line, "\"id\":\"");
   if (!found || strlen(found) < 6 + id_length) return;
-  char *id = strndup(found + 6, id_length);
+  char* id = strndup(found + 6, id_length);
   pthread_t thread;
-  if (!id || strspn(id, "0123456789abcdef") != id_length || pthread_create(&thread, NULL, heal, id) != 0) {
+  if (!id || strspn(id, "0123456789abcdef") != id_length ||
+      pthread_create(&thread, NULL, heal, id) != 0) {
     fprintf(stderr, "an event was not handled\n");
     free(id);
     return;
@@ -49,7 +50,7 @@ static void on_line(const char *line) {
   pthread_detach(thread);
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc != 3) {
     fprintf(stderr, "usage: bench-floor SOCKET LABEL\n");
     return 2;
@@ -57,7 +58,9 @@ int main(int argc, char **argv) {
   engine = argv[1];
   char target[1024];
   snprintf(target, sizeof target,
-           "/v1.41/events?filters=%%7B%%22type%%22%%3A%%5B%%22container%%22%%5D%%2C%%22event%%22%%3A%%5B%%22health_status"
+           "/v1.41/"
+           "events?filters=%%7B%%22type%%22%%3A%%5B%%22container%%22%%5D%%2C%%22event%%22%%3A%%5B%%"
+           "22health_status"
            "%%22%%5D%%2C%%22label%%22%%3A%%5B%%22%s%%22%%5D%%7D",
            argv[2]);
   int fd = engine_send(engine, "GET", target, 0);
@@ -68,8 +71,8 @@ int main(int argc, char **argv) {
   while ((got = read(fd, buffer + have, sizeof buffer - 1 - have)) > 0) {
     have += (size_t)got;
     buffer[have] = '\0';
-    char *line = buffer;
-    for (char *end; (end = strchr(line, '\n')); line = end + 1) {
+    char* line = buffer;
+    for (char* end; (end = strchr(line, '\n')); line = end + 1) {
       *end = '\0';
       on_line(line);
     }

@@ -1,10 +1,11 @@
 /* What the benches heal: a container's only program, and its health check.
  *
- *   bench-target run       runs until SIGTERM, which ends it at once; with IGNORE_TERM set it ignores it
- *   bench-target check     exit status 1 when /dev/shm/bad exists, once the gate is open
+ *   bench-target run       runs until SIGTERM, which ends it at once; with IGNORE_TERM set it
+ * ignores it bench-target check     exit status 1 when /dev/shm/bad exists, once the gate is open
  *
- * /dev/shm belongs to one run of the container. The bench reaches it from outside as /proc/PID/root/dev/shm: it locks
- * `gate`, waits until the checks of all targets say `waiting`, makes `bad`, unlocks: all fail at the same moment.
+ * /dev/shm belongs to one run of the container. The bench reaches it from outside as
+ * /proc/PID/root/dev/shm: it locks `gate`, waits until the checks of all targets say `waiting`,
+ * makes `bad`, unlocks: all fail at the same moment.
  */
 #define _GNU_SOURCE
 #include <fcntl.h>
@@ -44,7 +45,7 @@ static int check(void) {
   return access("/dev/shm/bad", F_OK) == 0 ? 1 : 0;
 }
 
-int main(int argc, char **argv) {
+int main(int argc, char** argv) {
   if (argc == 2 && strcmp(argv[1], "run") == 0) return run();
   if (argc == 2 && strcmp(argv[1], "check") == 0) return check();
   fprintf(stderr, "usage: bench-target run|check\n");
