@@ -34,9 +34,11 @@ Process::Process(std::vector<std::string> arguments, ProcessOptions options)
   REQUIRE(::pipe2(ends.data(), O_CLOEXEC) == 0);
   std::string program = SENTINEL_PROGRAM;
   std::vector<char*> argv{program.data()};
+  argv.reserve(arguments.size() + 2);
   for (std::string& argument : arguments) argv.push_back(argument.data());
   argv.push_back(nullptr);
   std::vector<char*> envp;
+  envp.reserve(options.environment.size() + 1);
   for (std::string& variable : options.environment) envp.push_back(variable.data());
   envp.push_back(nullptr);
   pid_ = ::fork();
