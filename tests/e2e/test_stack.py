@@ -27,7 +27,12 @@ def stack(tree):
     """Up before the first test. Goes down after the last one, unless somebody's was up before."""
     one = Stack(tree, os.environ["DOCKER_HOST"], os.environ["SENTINEL_BIND"])
     was_up = bool(one.ids())
+    if not was_up:
+        # The restarts that an earlier run has spent are remembered, as they should be.
+        one.docker("volume", "rm", "-f", "sentinel_monitor-data")
     one.first = one.script("up")
+    left = json.loads(one.get(8090, "/api/v1/services/demo-service"))["budget_remaining"]
+    assert left >= 3, f"demo-service has {left} restarts left: run deploy/down first, the tests then begin afresh"
     yield one
     if not was_up:
         one.script("down")
