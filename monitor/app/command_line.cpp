@@ -10,6 +10,7 @@
 #include "app/client_commands.hpp"
 #include "app/config.hpp"
 #include "app/monitor.hpp"
+#include "app/version.hpp"
 #include "protocol/settings.hpp"
 
 namespace sentinel::app {
@@ -87,10 +88,10 @@ int run(int argc, const char* const* argv) {
   Options options;
   CLI::App app{"Sentinel watches containers, heals those that fail and tells what it did.",
                "sentinel"};
-  std::string version = SENTINEL_VERSION;
-  constexpr std::string_view revision = SENTINEL_REVISION;
-  if (!revision.empty()) version += " (" + std::string{revision} + ")";
-  app.set_version_flag("--version", "sentinel " + version);
+  std::string text{version()};
+  const std::string_view source = revision();
+  if (!source.empty()) text += " (" + std::string{source} + ")";
+  app.set_version_flag("--version", "sentinel " + text);
   app.require_subcommand(1);
 
   CLI::App* watch = app.add_subcommand("monitor", "watch and heal the containers of an Engine");

@@ -17,6 +17,7 @@
 #include "app/own_share.hpp"
 #include "app/samples.hpp"
 #include "app/secret_file.hpp"
+#include "app/version.hpp"
 #include "core/core.hpp"
 #include "io/engine_client.hpp"
 #include "io/engine_endpoint.hpp"
@@ -73,7 +74,7 @@ class Monitor {
       : config_{std::move(config)},
         sources_{std::move(sources)},
         log_{log_options(config_)},
-        metrics_{{.version = SENTINEL_VERSION, .revision = SENTINEL_REVISION}},
+        metrics_{{.version = std::string{version()}, .revision = std::string{revision()}}},
         observer_{log_},
         core_{core_config(config_)},
         api_{api_source(), {}},
@@ -96,7 +97,7 @@ class Monitor {
     log_.write({observe::LogLevel::info,
                 "sentinel.started",
                 "Sentinel monitor started",
-                {{"version", std::string{SENTINEL_VERSION}},
+                {{"version", std::string{version()}},
                  {"engine", config_.engine},
                  {"listen", config_.listen}}});
     if (config_.labels.watch_all)
@@ -123,7 +124,7 @@ class Monitor {
   }
   static io::ProberOptions prober_options() {
     io::ProberOptions options;
-    options.user_agent = std::string{"Sentinel/"} + SENTINEL_VERSION;
+    options.user_agent = "Sentinel/" + std::string{version()};
     return options;
   }
   bool make_engine_client() {
@@ -317,8 +318,8 @@ class Monitor {
 
   web::ProcessView process_view() const {
     web::ProcessView view;
-    view.version = SENTINEL_VERSION;
-    view.revision = SENTINEL_REVISION;
+    view.version = version();
+    view.revision = revision();
     view.uptime = io::now() - started_;
     view.engine_up = core_.engine_up();
     view.engine = config_.engine;
