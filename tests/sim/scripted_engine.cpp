@@ -23,6 +23,7 @@ Config no_storm() {
 
 std::vector<ContainerId> many(Script& s, unsigned count) {
   std::vector<ContainerId> ids;
+  ids.reserve(count);
   for (unsigned i = 0; i < count; ++i) ids.push_back(s.add("s" + std::to_string(i)));
   return ids;
 }

@@ -12,6 +12,7 @@ namespace {
 
 std::vector<State> path(const Script& s) {
   std::vector<State> states;
+  states.reserve(s.transitions.size());
   for (const auto& t : s.transitions) states.push_back(t.to);
   return states;
 }
@@ -220,6 +221,7 @@ TEST_CASE("the ladder goes from restart to kill to stop, and stopped stays stopp
   s.turns(web, EngineHealth::unhealthy);
   s.run(2h);
   std::vector<Step> steps;
+  steps.reserve(s.operations.size());
   for (const auto& o : s.operations) steps.push_back(o.step);
   CHECK(steps == std::vector{Step::restart, Step::kill, Step::start, Step::stop});
   CHECK(s.state("web") == State::stopped);

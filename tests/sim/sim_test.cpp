@@ -33,7 +33,8 @@ void check_seeds(std::uint64_t from, std::uint64_t count, unsigned containers,
     const Outcome outcome = simulate(seed, containers, faulty);
     INFO("replay: seed " << seed << ", " << containers << " containers, " << faulty.count()
                          << " hours");
-    REQUIRE(outcome.failure == "");
+    INFO(outcome.failure);
+    REQUIRE(outcome.failure.empty());
     CHECK(outcome.core_events > 0);
   }
 }
