@@ -147,7 +147,7 @@ def test_health_checks_that_stopped_with_the_old_daemon_are_reported_stale(engin
         finally:
             rig.close()
     finally:
-        engine.stop(purge=True)
+        engine.forget()
 
 
 @pytest.mark.slow

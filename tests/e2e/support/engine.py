@@ -48,6 +48,12 @@ class Engine:
             self._lock.close()
             return False
 
+    def forget(self):
+        """Removes it and its lock; only for a name that no other run would choose."""
+        self.stop(purge=True)
+        os.unlink(self._lock.name)
+        self._lock.close()
+
     def host(self, *arguments):
         result = subprocess.run([str(HOST_ENGINE), "--name", self.name, *arguments], capture_output=True,
                                 text=True, timeout=300, check=False)
