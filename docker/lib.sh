@@ -154,6 +154,10 @@ engine_answers() { # [HOST]
 # the Compose stack. Returns 1 when there is none.
 find_engine() {
   local host
+  # A shell that has `docker/engine env` still names our Engine after it was stopped: it is to be started again.
+  if [ "${DOCKER_HOST:-}" = "unix://$ENGINE_RUN/default/docker.sock" ] && ! [ -S "$ENGINE_RUN/default/docker.sock" ]; then
+    unset DOCKER_HOST
+  fi
   if [ -n "${DOCKER_HOST:-}" ]; then
     engine_answers || die "DOCKER_HOST is $DOCKER_HOST, but no Engine answers there: start it, or unset DOCKER_HOST"
   elif [ -S /var/run/docker.sock ] && engine_answers unix:///var/run/docker.sock; then
