@@ -291,6 +291,7 @@ void FileReader::mapping(const YamlNode& node, const std::string& prefix,
       return;
     }
     std::vector<std::string_view> names;
+    names.reserve(keys.size());
     for (const Key& candidate : keys) names.push_back(candidate.name);
     unknown(key, prefix, names);
   });
