@@ -29,6 +29,7 @@ class Process {
     output_ = ends[0];
     arguments.insert(arguments.begin(), DEMO_SERVICE_PROGRAM);
     std::vector<char*> pointers;
+    pointers.reserve(arguments.size() + 1);
     for (auto& argument : arguments) {
       pointers.push_back(argument.data());
     }
