@@ -126,6 +126,7 @@ TEST_CASE("demo server: hang does not keep the stop waiting", "[demo]") {
   Running demo;
   CHECK(status_of(demo.port, "POST", "/simulate/hang") == 200);
   std::vector<std::unique_ptr<Connection>> stuck;
+  stuck.reserve(20);
   for (int each = 0; each < 20; ++each) {
     stuck.push_back(std::make_unique<Connection>(demo.port));
     stuck.back()->send(request_text("GET", "/health"));

@@ -75,6 +75,8 @@ def main():
         path = Path(entry["directory"], entry["file"]).resolve()
         if ROOT not in path.parents or build in path.parents or "/build/" in str(path):
             continue
+        if path.suffix != ".cpp":  # the C programs of tests/bench are yardsticks in C's own idiom
+            continue
         relative = str(path.relative_to(ROOT))
         if not relative.startswith(FOREIGN) and wanted in relative:
             entries[path] = entry

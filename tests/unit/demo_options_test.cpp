@@ -16,6 +16,7 @@ using namespace sentinel::demo;
 std::expected<Options, int> read(std::vector<std::string> arguments) {
   arguments.insert(arguments.begin(), "demo-service");
   std::vector<char*> pointers;
+  pointers.reserve(arguments.size());
   for (auto& argument : arguments) {
     pointers.push_back(argument.data());
   }
