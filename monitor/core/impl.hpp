@@ -138,7 +138,7 @@ class Core::Impl {
   void take_up(Service&);
   void leave_ready(Service&);
   bool holds_place(const Service& s) const {
-    return s.op.phase >= Phase::preparing && s.op.phase <= Phase::confirming;
+    return s.op.placed && s.op.phase >= Phase::preparing && s.op.phase <= Phase::confirming;
   }
   Duration stop_timeout(const Service&) const;
   bool may_act(const Service&) const;

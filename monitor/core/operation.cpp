@@ -153,6 +153,15 @@ bool Core::Impl::confirmed(Service& s) {
         op.look_at = std::min(op.look_at, patience);
         return false;
       }
+      // After a restart of this process there may be more of these than places.
+      if (!op.placed) {
+        if (in_flight_ >= config_.max_concurrent) {
+          op.look_at = std::min(op.look_at, after(now_, 1s));
+          return false;
+        }
+        op.placed = true;
+        ++in_flight_;
+      }
       op.completing = true;
       send(s, Step::start);
     } else if (anew) {
@@ -361,7 +370,8 @@ void Core::Impl::take_up(Service& s) {
   op.look_at = op.settle_until;
   op.deadline = after(op.settle_until, confirm_limit);
   operations_.emplace(op.id, s.id);
-  ++in_flight_;
+  op.placed = in_flight_ < config_.max_concurrent;
+  if (op.placed) ++in_flight_;
   s.attempts = 1;
   c.purpose.ours = true;
   tell(s, NoticeKind::heal_started,

@@ -138,7 +138,8 @@ struct Operation {
   bool completing = false;  // a start after an interrupted restart; at most once per attempt
   bool taken_up =
       false;  // from the last run of this process: how the service did meanwhile was not seen
-  Time own_until{};  // events up to here are our own
+  bool placed = true;  // holds one of max_concurrent places while under way
+  Time own_until{};    // events up to here are our own
   unsigned stops_seen = 0;
   bool interfered = false;
   Time verify_from{};
