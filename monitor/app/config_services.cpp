@@ -49,7 +49,7 @@ std::expected<void, Error> set_probe_url(std::string_view text, std::string_view
   at->url = std::move(parsed->url);
   at->host = std::move(parsed->host);
   at->port = parsed->port;
-  at->target = std::move(parsed->target);
+  at->http = std::move(parsed->http);
   return {};
 }
 

@@ -58,8 +58,10 @@ struct Operate {
 
 struct StartProbe {
   ProbeToken token;
-  std::shared_ptr<const ContainerInfo> info;  // info->settings.probes[token.probe]
-  std::string address;                        // the container's address, empty: none known
+  std::shared_ptr<const ProbeSpec> spec;  // never null
+  std::string address;  // the container's address, empty: none known; used when spec->host is empty
+  ContainerId container;  // exec runs in it; empty for a target
+  Duration lag{};         // how late it was started, due to now
 };
 
 // --- to be made known
@@ -131,11 +133,8 @@ struct ProbeReport {
   ServiceId service = 0;
   ServiceKey key;
   std::string probe;
-  Verdict verdict = Verdict::pass;
-  ProbeReason reason = ProbeReason::none;
-  std::string sentence;
-  Duration took{};
-  unsigned http_status = 0;
+  ProbeKind kind = ProbeKind::http;
+  ProbeOutcome outcome;
 };
 
 using Action = std::variant<Inspect, Relist, StoreIntent, ForgetIntent, StoreService, Operate,

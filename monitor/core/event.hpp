@@ -103,11 +103,7 @@ struct ProbeToken {
 /// Answer to StartProbe.
 struct ProbeFinished {
   ProbeToken token;
-  Verdict verdict = Verdict::fail;
-  ProbeReason reason = ProbeReason::none;
-  std::string sentence;  // "connection refused", "expected 2xx, got 503"; escaped
-  Duration took{};
-  unsigned http_status = 0;  // 0: none
+  ProbeOutcome outcome;
 };
 
 /// A person's commands.

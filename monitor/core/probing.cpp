@@ -70,12 +70,16 @@ void Core::Impl::run_probes(Service& s) {
     }
     p.running = true;
     p.sequence = ++last_token_;
+    const Duration lag = now_ - p.next;
     p.slot = p.next;
     // Missed slots (a long pause of this process) are skipped, not made up for.
     if (now_ - p.slot > spec.interval) p.slot = now_;
     p.next = after(now_, spec.timeout + probe_slack);
-    out_->emplace_back(
-        StartProbe{{s.id, static_cast<std::uint32_t>(i), p.sequence}, c->info, c->status.address});
+    out_->emplace_back(StartProbe{{s.id, static_cast<std::uint32_t>(i), p.sequence},
+                                  std::shared_ptr<const ProbeSpec>(c->info, &spec),
+                                  c->status.address,
+                                  c->id,
+                                  lag});
   }
 }
 
@@ -87,21 +91,21 @@ void Core::Impl::handle(const ProbeFinished& event) {
   const Container* c = current(*s);
   const auto& spec = c->info->settings.probes[event.token.probe];
   p.running = false;
-  p.sentence = event.sentence;
-  p.reason = event.reason;
+  const ProbeOutcome& found = event.outcome;
+  p.sentence = found.sentence;
+  p.reason = found.reason;
   p.last = now_;
-  p.took = event.took;
-  out_->emplace_back(ProbeReport{s->id, s->key, spec.name, event.verdict, event.reason,
-                                 event.sentence, event.took, event.http_status});
+  p.took = found.took;
+  out_->emplace_back(ProbeReport{s->id, s->key, spec.name, spec.kind, found});
 
   // Our own inability is no fact about the service; without the Engine judgement is held.
-  const bool judged = event.reason != ProbeReason::internal &&
-                      event.reason != ProbeReason::no_address && engine_up_ && listed_ &&
+  const bool judged = found.reason != ProbeReason::internal &&
+                      found.reason != ProbeReason::no_address && engine_up_ && listed_ &&
                       c->status.run == RunState::running;
   bool changed = false;
   if (judged) {
-    changed = p.judge.add(event.verdict, spec.fall, spec.rise);
-    if (event.verdict != Verdict::fail && !p.passed_in_run) {
+    changed = p.judge.add(found.verdict, spec.fall, spec.rise);
+    if (found.verdict != Verdict::fail && !p.passed_in_run) {
       p.passed_in_run = true;
       changed = true;
     }

@@ -98,6 +98,19 @@ std::string_view to_string(EngineHealth h) {
   return "none";
 }
 
+std::string_view to_string(ProbeKind k) {
+  switch (k) {
+    case ProbeKind::http: return "http";
+    case ProbeKind::tcp: return "tcp";
+    case ProbeKind::tls: return "tls";
+    case ProbeKind::dns: return "dns";
+    case ProbeKind::smtp: return "smtp";
+    case ProbeKind::icmp: return "icmp";
+    case ProbeKind::exec: return "exec";
+  }
+  return "http";
+}
+
 std::string_view to_string(ProbeReason r) {
   switch (r) {
     case ProbeReason::none: return "none";
@@ -108,6 +121,19 @@ std::string_view to_string(ProbeReason r) {
     case ProbeReason::reset: return "reset";
     case ProbeReason::protocol: return "protocol";
     case ProbeReason::status: return "status";
+    case ProbeReason::body: return "body";
+    case ProbeReason::answer: return "answer";
+    case ProbeReason::rcode: return "rcode";
+    case ProbeReason::redirect: return "redirect";
+    case ProbeReason::starttls: return "starttls";
+    case ProbeReason::tls: return "tls";
+    case ProbeReason::certificate_expired: return "certificate_expired";
+    case ProbeReason::certificate_untrusted: return "certificate_untrusted";
+    case ProbeReason::certificate_name: return "certificate_name";
+    case ProbeReason::loss: return "loss";
+    case ProbeReason::health: return "health";
+    case ProbeReason::slow: return "slow";
+    case ProbeReason::expiring: return "expiring";
     case ProbeReason::no_address: return "no_address";
     case ProbeReason::internal: return "internal";
   }

@@ -13,6 +13,7 @@
 #include <string_view>
 #include <vector>
 
+#include "core/probe_spec.hpp"
 #include "core/time.hpp"
 
 namespace sentinel::core {
@@ -99,23 +100,6 @@ struct Backoff {
   bool operator==(const Backoff&) const = default;
 };
 
-enum class ProbeKind : std::uint8_t { http };
-
-struct ProbeSpec {
-  std::string name;
-  ProbeKind kind = ProbeKind::http;
-  std::string url;   // as written, for people
-  std::string host;  // empty: the container's own address
-  std::uint16_t port = 80;
-  std::string target = "/";  // path and query
-  Duration interval = 5s;
-  Duration fast_interval = 1s;  // while a change is pending
-  Duration timeout = 2s;
-  unsigned fall = 3;
-  unsigned rise = 2;
-  bool operator==(const ProbeSpec&) const = default;
-};
-
 /// Settings of one service after label > file > default.
 struct ServiceSettings {
   bool enabled = false;
@@ -193,23 +177,6 @@ struct ListedContainer {
   EngineHealth health = EngineHealth::none;
 };
 
-enum class Verdict : std::uint8_t { pass, warn, fail };
-
-/// Why a probe failed; a small fixed set, used as a metric label.
-enum class ProbeReason : std::uint8_t {
-  none,
-  resolve,
-  refused,
-  unreachable,
-  timeout,
-  reset,
-  protocol,
-  status,
-  no_address,
-  internal
-};
-std::string_view to_string(ProbeReason);
-
 /// One step the Engine is asked to perform.
 enum class Step : std::uint8_t { restart, kill, start, stop };
 std::string_view to_string(Step);
@@ -217,6 +184,13 @@ std::string_view to_string(Step);
 /// verify-timeout when none is set: start period + (interval + timeout) x (retries + 1), at least
 /// 60 s.
 Duration default_verify_timeout(const std::optional<HealthCheck>&);
+
+/// A service that is no container: a host of the file's `targets:`. Its key is {group, name}.
+struct TargetInfo {
+  ServiceKey key;
+  ServiceSettings settings;  // every probe names its host; nothing is healed
+  bool operator==(const TargetInfo&) const = default;
+};
 
 /// What a service keeps across restarts of this process. Everything is relative: no clock of any
 /// machine is trusted.

@@ -125,12 +125,13 @@ class Prober::Impl : public std::enable_shared_from_this<Impl> {
                unsigned status) {
     if (stopped_) return;
     ++stats_.finished;
-    sink_({.token = token,
-           .verdict = verdict.verdict,
-           .reason = verdict.reason,
-           .sentence = std::move(verdict.sentence),
-           .took = took,
-           .http_status = status});
+    core::ProbeFinished finished{.token = token, .outcome = {}};
+    finished.outcome.verdict = verdict.verdict;
+    finished.outcome.reason = verdict.reason;
+    finished.outcome.sentence = std::move(verdict.sentence);
+    finished.outcome.took = took;
+    finished.outcome.code = status;
+    sink_(std::move(finished));
   }
 
   asio::io_context& context_;
@@ -160,12 +161,7 @@ class Prober::Impl::Run : public std::enable_shared_from_this<Run> {
     next_address_ = 0;
     last_failure_.reset();
     answer_.reset();
-    const auto probes = probe.info ? probe.info->settings.probes.size() : 0;
-    if (token_.probe >= probes) {
-      finish_later(fail(ProbeReason::internal, "there is no such probe"));
-      return;
-    }
-    const auto& spec = probe.info->settings.probes[token_.probe];
+    const auto& spec = *probe.spec;
     timeout_ = std::clamp(spec.timeout, shortest_timeout, longest_timeout);
     timer_.expires_after(std::chrono::duration_cast<std::chrono::steady_clock::duration>(timeout_));
     timer_.async_wait([self = shared_from_this(), number = number_](const error_code& error) {
@@ -179,7 +175,7 @@ class Prober::Impl::Run : public std::enable_shared_from_this<Run> {
       finish_later(fail(ProbeReason::no_address, "no address on a shared network"));
       return;
     }
-    if (!printable(host) || !printable(spec.target) || !spec.target.starts_with('/')) {
+    if (!printable(host) || !printable(spec.http.target) || !spec.http.target.starts_with('/')) {
       finish_later(fail(ProbeReason::internal, "the probe's URL is not valid"));
       return;
     }
@@ -212,7 +208,7 @@ class Prober::Impl::Run : public std::enable_shared_from_this<Run> {
         "GET {} HTTP/1.1\r\nHost: {}{}\r\nUser-Agent: {}\r\n"
         "Accept: application/health+json, application/json;q=0.9, */*;q=0.8\r\nConnection: "
         "close\r\n\r\n",
-        spec.target, host, spec.port == 80 ? std::string{} : std::format(":{}", spec.port),
+        spec.http.target, host, spec.port == 80 ? std::string{} : std::format(":{}", spec.port),
         owner_->options_.user_agent);
   }
 

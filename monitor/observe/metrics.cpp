@@ -335,7 +335,7 @@ class Metrics::Impl {
     last("sentinel_probe_success", "1 when the last probe passed, warnings included",
          [](const ProbeCounts& p) { return p.last_success ? 1.0 : 0.0; });
     last("sentinel_probe_http_status_code", "Status of the last HTTP probe, 0 without an answer",
-         [](const ProbeCounts& p) { return static_cast<double>(p.http_status); });
+         [](const ProbeCounts& p) { return static_cast<double>(p.code); });
     last("sentinel_probe_last_timestamp_seconds", "When the last probe finished",
          [](const ProbeCounts& p) { return static_cast<double>(p.last_unix_ns) * 1e-9; });
     w.begin("sentinel_probe_duration_seconds", "Wall time of probes", MetricType::Histogram);

@@ -129,17 +129,19 @@ Line line_of_probe(const core::ProbeReport& p) {
   line.level = LogLevel::debug;
   line.event = "sentinel.probe";
   line.msg = p.key.to_string() + ": probe " + p.probe + " ";
-  line.msg += p.verdict == core::Verdict::pass   ? "passed"
-              : p.verdict == core::Verdict::warn ? "warned"
-                                                 : "failed";
-  line.msg = with_reason(std::move(line.msg), p.sentence);
+  const core::ProbeOutcome& found = p.outcome;
+  line.msg += found.verdict == core::Verdict::pass   ? "passed"
+              : found.verdict == core::Verdict::warn ? "warned"
+                                                     : "failed";
+  line.msg = with_reason(std::move(line.msg), found.sentence);
   add_service(line.fields, p.key, {});
   line.fields.push_back({"probe", p.probe});
-  line.fields.push_back({"took_ms", milliseconds(p.took)});
-  if (p.reason != ProbeReason::none)
-    line.fields.push_back({"error.type", std::string{core::to_string(p.reason)}});
-  if (p.http_status != 0) {
-    line.fields.push_back({"http.response.status_code", static_cast<std::int64_t>(p.http_status)});
+  line.fields.push_back({"took_ms", milliseconds(found.took)});
+  if (found.reason != ProbeReason::none)
+    line.fields.push_back({"error.type", std::string{core::to_string(found.reason)}});
+  if (found.code != 0) {
+    line.fields.push_back({p.kind == core::ProbeKind::http ? "http.response.status_code" : "code",
+                           static_cast<std::int64_t>(found.code)});
   }
   return line;
 }

@@ -194,12 +194,14 @@ void ServiceCountsTable::on_probe(const core::ProbeReport& p, std::int64_t unix_
   if (counts == nullptr) return;
   ProbeCounts* probe = ensure_probe(*counts, p.probe);
   if (probe == nullptr) return;
-  ++probe->results[static_cast<std::size_t>(p.verdict)];
-  if (p.verdict == core::Verdict::fail) ++probe->reasons[static_cast<std::size_t>(p.reason)];
+  const core::ProbeOutcome& found = p.outcome;
+  ++probe->results[static_cast<std::size_t>(found.verdict)];
+  if (found.verdict == core::Verdict::fail)
+    ++probe->reasons[static_cast<std::size_t>(found.reason)];
   probe->last_unix_ns = unix_ns;
-  probe->last_success = p.verdict != core::Verdict::fail;
-  probe->http_status = p.http_status;
-  (counts->own_histograms ? probe->duration : other_probe_duration).observe(seconds(p.took));
+  probe->last_success = found.verdict != core::Verdict::fail;
+  probe->code = found.code;
+  (counts->own_histograms ? probe->duration : other_probe_duration).observe(seconds(found.took));
 }
 
 }  // namespace sentinel::observe

@@ -66,7 +66,7 @@ struct ProbeCounts {
   Distribution duration{probe_bounds};
   std::int64_t last_unix_ns = 0;  // 0: never
   bool last_success = false;
-  unsigned http_status = 0;
+  unsigned code = 0;
 };
 
 struct ServiceCounts {

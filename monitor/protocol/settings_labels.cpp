@@ -209,7 +209,7 @@ struct Applier {
     spec->url = std::move(parsed->url);
     spec->host = std::move(parsed->host);
     spec->port = parsed->port;
-    spec->target = std::move(parsed->target);
+    spec->http = std::move(parsed->http);
   }
 
   /// `sentinel.probe.NAME.OPTION`

@@ -432,8 +432,8 @@ Parsed<core::ProbeSpec> parse_probe_url(std::string_view text) {
   if (!good_target(target))
     return expected_form(std::string(form) +
                          " whose path and query are printable ASCII without fragment");
-  spec.target = target.empty() ? "/" : std::string(target);
-  if (spec.target.front() == '?') spec.target.insert(0, "/");
+  spec.http.target = target.empty() ? "/" : std::string(target);
+  if (spec.http.target.front() == '?') spec.http.target.insert(0, "/");
   return spec;
 }
 

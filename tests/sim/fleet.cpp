@@ -76,7 +76,7 @@ core::ProbeSpec draw_probe(Prng& prng, std::string name) {
   probe.name = std::move(name);
   probe.url = "http://:8080/health";
   probe.port = 8080;
-  probe.target = "/health";
+  probe.http.target = "/health";
   probe.interval = prng.between(2s, 15s);
   probe.timeout = prng.between(500ms, 3s);
   probe.fall = 1 + prng.below(5);

@@ -174,7 +174,7 @@ void Script::perform(const Action& action) {
   } else if (const auto* probe = std::get_if<StartProbe>(&action)) {
     probes.push_back(*probe);
     if (hold_probes) return;
-    at(1ms, [this, token = probe->token, id = probe->info->id] {
+    at(1ms, [this, token = probe->token, id = probe->container] {
       const auto model = containers_.find(id);
       const bool well = model != containers_.end() &&
                         model->second.status.run == RunState::running &&
@@ -182,12 +182,12 @@ void Script::perform(const Action& action) {
       const auto said = probe_says.find(id);
       ProbeFinished result;
       result.token = token;
-      result.verdict = said != probe_says.end() ? said->second
-                       : well                   ? Verdict::pass
-                                                : Verdict::fail;
-      if (result.verdict == Verdict::fail) {
-        result.reason = ProbeReason::refused;
-        result.sentence = "connection refused";
+      result.outcome.verdict = said != probe_says.end() ? said->second
+                               : well                   ? Verdict::pass
+                                                        : Verdict::fail;
+      if (result.outcome.verdict == Verdict::fail) {
+        result.outcome.reason = ProbeReason::refused;
+        result.outcome.sentence = "connection refused";
       }
       feed(result);
     });

@@ -112,7 +112,7 @@ TEST_CASE("a prober that does not answer is asked again and blamed itself") {
   // Answers to older runs are ignored.
   ProbeFinished late;
   late.token = s.probes[before].token;
-  late.reason = ProbeReason::refused;
+  late.outcome.reason = ProbeReason::refused;
   for (int i = 0; i < 10; ++i) s.feed(late);
   s.run(1s);
   CHECK(s.state("web") == State::healthy);

@@ -210,10 +210,11 @@ void World::answer(std::uint64_t reference, OperationResult result, Duration tra
 
 void World::perform_probe(const core::StartProbe& probe) {
   if (!calm_ && prng_.chance(rates_.probe_lost)) return;
-  const Index index = engine_.find(probe.info->id);
-  const core::ProbeSpec& spec = probe.info->settings.probes.at(probe.token.probe);
-  core::ProbeFinished result{
-      probe.token, core::Verdict::fail, core::ProbeReason::refused, {}, 1ms, 0};
+  const Index index = engine_.find(probe.container);
+  const core::ProbeSpec& spec = *probe.spec;
+  core::ProbeFinished finished{.token = probe.token, .outcome = {}};
+  core::ProbeOutcome& result = finished.outcome;
+  result.reason = core::ProbeReason::refused;
   Duration takes = prng_.between(300us, 5ms);
   if (probe.address.empty()) {
     result.reason = core::ProbeReason::no_address;
@@ -222,7 +223,7 @@ void World::perform_probe(const core::StartProbe& probe) {
              engine_[index].serving) {
     result.verdict = core::Verdict::pass;
     result.reason = core::ProbeReason::none;
-    result.http_status = 200;
+    result.code = 200;
   } else if (index < engine_.size() &&
              (engine_[index].hung || engine_[index].run == core::RunState::paused)) {
     result.reason = core::ProbeReason::timeout;
@@ -233,7 +234,7 @@ void World::perform_probe(const core::StartProbe& probe) {
   }
   result.took = takes;
   if (!calm_ && prng_.chance(rates_.probe_late)) takes += prng_.between(1s, 20s);
-  send(std::move(result), takes, true, {index, Cause::itself, now_});
+  send(std::move(finished), takes, true, {index, Cause::itself, now_});
 }
 
 // --- store

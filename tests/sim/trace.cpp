@@ -54,9 +54,9 @@ void World::trace_event(const core::Event& event, const Origin& origin) {
     trace(origin.container, "-> intent " + std::to_string(stored->op) +
                                 (stored->durable ? " stored" : " not stored"));
   } else if (const auto* probe = std::get_if<core::ProbeFinished>(&event)) {
-    trace(origin.container, probe->verdict == core::Verdict::pass
+    trace(origin.container, probe->outcome.verdict == core::Verdict::pass
                                 ? "-> probe passes"
-                                : "-> probe fails: " + probe->sentence);
+                                : "-> probe fails: " + probe->outcome.sentence);
   } else if (const auto* restored = std::get_if<core::Restored>(&event)) {
     options_.trace(now_, "== process starts with " + std::to_string(restored->services.size()) +
                              " records, " + std::to_string(restored->intents.size()) + " intents");

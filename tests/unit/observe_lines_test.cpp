@@ -113,9 +113,9 @@ TEST_CASE("actions for the Engine are no lines; probes are debug") {
   core::ProbeReport report;
   report.key = {"", "solo", 1};
   report.probe = "http";
-  report.verdict = core::Verdict::fail;
-  report.reason = ProbeReason::refused;
-  report.sentence = "connection refused";
+  report.outcome.verdict = core::Verdict::fail;
+  report.outcome.reason = ProbeReason::refused;
+  report.outcome.sentence = "connection refused";
   const auto line = line_of(report);
   REQUIRE(line);
   CHECK(line->level == LogLevel::debug);

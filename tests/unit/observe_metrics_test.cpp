@@ -171,10 +171,10 @@ TEST_CASE_METHOD(Fixture, "probes have their series as long as the settings have
   report.service = 1;
   report.key = services[0].key;
   report.probe = "http";
-  report.verdict = core::Verdict::fail;
-  report.reason = core::ProbeReason::status;
-  report.http_status = 503;
-  report.took = 20ms;
+  report.outcome.verdict = core::Verdict::fail;
+  report.outcome.reason = core::ProbeReason::status;
+  report.outcome.code = 503;
+  report.outcome.took = 20ms;
   metrics.on(report, now, 1'700'000'000'000'000'000);
   all = series();
   CHECK(all.at(with_labels("sentinel_probes_total", "probe=\"http\",result=\"fail\"")) == 1);
