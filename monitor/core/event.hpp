@@ -4,6 +4,7 @@
 // say.
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -112,6 +113,29 @@ struct SetMaintenance {
   Duration duration{};  // 0 ends it
 };
 
+/// The targets of the file, all of them: at start, and after each reload. One whose value is equal
+/// to what is known keeps everything; one that changed keeps its state, its history and the
+/// verdicts of those probes that did not change; one that is not listed any more is removed. Of two
+/// with one key the first counts. A target has precedence over containers of the same identity:
+/// they are not watched while it exists, and that is told.
+struct SetTargets {
+  std::vector<std::shared_ptr<const TargetInfo>> targets;  // none is null
+};
+
+/// One opening of a maintenance window of the file. Times of day and weekdays are the shell's
+/// business: the core has no clock of the wall.
+struct MaintenanceWindow {
+  std::string name;                   // for people; escaped
+  std::vector<std::string> services;  // patterns, see window_covers in core/window.hpp
+  Duration left{};  // until it closes; the core closes it by itself then. At most 30 days count
+};
+
+/// All windows that are open now: at start, whenever one opens or closes, and after each reload.
+/// Repeating the same list is harmless; a window that is not listed any more is closed.
+struct SetWindows {
+  std::vector<MaintenanceWindow> open;
+};
+
 /// Process-wide settings; see Config in core.hpp.
 struct Config {
   unsigned max_concurrent = 3;  // operations on the Engine at once, 1..1000
@@ -130,8 +154,8 @@ struct Reconfigured {
 /// Nothing happened but time.
 struct Tick {};
 
-using Event =
-    std::variant<Tick, Restored, EngineConnected, EngineLost, Listed, Hint, Inspected,
-                 OperationDone, IntentStored, ProbeFinished, SetMaintenance, Reconfigured>;
+using Event = std::variant<Tick, Restored, EngineConnected, EngineLost, Listed, Hint, Inspected,
+                           OperationDone, IntentStored, ProbeFinished, SetMaintenance, Reconfigured,
+                           SetTargets, SetWindows>;
 
 }  // namespace sentinel::core

@@ -67,6 +67,8 @@ class Core::Impl {
   void handle(const EngineLost&);
   void handle(const Reconfigured&);
   void handle(const SetMaintenance&);
+  void handle(const SetTargets&) {}
+  void handle(const SetWindows&) {}
   void fire_deadlines();
   void schedule(Service&);
   Time due_of(const Service&) const;
