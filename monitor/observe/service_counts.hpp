@@ -62,7 +62,7 @@ struct ProbeCounts {
   std::string name;
   std::string label;
   std::array<std::uint32_t, 3> results{};
-  std::array<std::uint32_t, 10> reasons{};
+  std::array<std::uint32_t, core::all_probe_reasons.size()> reasons{};
   Distribution duration{probe_bounds};
   std::int64_t last_unix_ns = 0;  // 0: never
   bool last_success = false;
