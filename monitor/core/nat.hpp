@@ -11,6 +11,7 @@
 #include <compare>
 #include <cstdint>
 #include <map>
+#include <optional>
 #include <set>
 #include <variant>
 #include <vector>
@@ -55,7 +56,9 @@ enum class Spread : std::uint8_t { round_robin, source_hash, sticky };
 struct NatService {
   SlotClass slot_class = SlotClass::small;
   Spread spread = Spread::round_robin;
-  /// slot_class marks; empty: new connections are rejected (TCP reset, ICMP unreachable).
+  /// slot_class marks, 0 where the element is missing (only a table read from the kernel has such
+  /// gaps); empty: new connections are rejected (TCP reset, ICMP unreachable), class and spread are
+  /// without meaning and stay at their defaults.
   std::vector<Mark> slots;
   bool operator==(const NatService&) const = default;
 };
@@ -76,7 +79,8 @@ struct NatTable {
 };
 
 // One change of one element; a batch of them is one transaction of the kernel. Order within a batch
-// is significant: servers are added before the slots that name them and removed after.
+// is significant: servers are added before the slots that name them and removed after, and when a
+// service changes its class the slots of the old one are removed before those of the new one come.
 
 struct SetSlot {
   VipKey service;
@@ -91,7 +95,8 @@ struct SetSpread {
   enum class As : std::uint8_t { round_robin, source_hash, sticky, reject };
   VipKey service;
   struct How {
-    SlotClass slot_class = SlotClass::small;  // without meaning for reject
+    using As = SetSpread::As;
+    SlotClass slot_class = SlotClass::small;  // without meaning for reject: small
     As as = As::reject;
     bool operator==(const How&) const = default;
   };
