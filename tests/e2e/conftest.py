@@ -11,7 +11,9 @@ import pytest
 
 from support import parallel
 from support.engine import Engine
+from support.failover_bed import FailoverBed
 from support.image import build_root
+from support.probe_bed import ProbeBed
 from support.rig import Rig
 
 VERSIONS = ["20.10", "26.1"]
@@ -21,6 +23,7 @@ WORKERS = int(os.environ.get("SENTINEL_E2E_WORKERS", "2"))
 def pytest_configure(config):
     config.addinivalue_line("markers", "slow: takes long, so it is begun first")
     config.addinivalue_line("markers", "stack: the Compose stack on the Engine 'default'; runs last")
+    config.addinivalue_line("markers", "lane(name): runs beside others, after one another with those of the same name")
     config.addinivalue_line("markers", "version(...): only on these Engine versions")
 
 
@@ -34,6 +37,9 @@ def lane_of(item):
     """Tests of one lane run on the same kind of Engine; lanes run beside each other."""
     if item.get_closest_marker("stack"):
         return parallel.LAST
+    lane = item.get_closest_marker("lane")
+    if lane:
+        return lane.args[0]
     params = getattr(item, "callspec", None)
     version = params.params.get("engine_version") if params else None
     return version or "host"
@@ -83,3 +89,31 @@ def rig(engine, engine_version, request, pytestconfig):
     one = Rig(engine, engine_version, request.node.name, pytestconfig.e2e_image)
     yield one
     one.close()
+
+
+@pytest.fixture(scope="session")
+def whole_probe_bed():
+    one = ProbeBed()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def bed(whole_probe_bed):
+    """Real servers in a namespace, probed from another."""
+    yield whole_probe_bed
+    whole_probe_bed.dump()
+
+
+@pytest.fixture(scope="session")
+def whole_failover_bed():
+    one = FailoverBed()
+    yield one
+    one.close()
+
+
+@pytest.fixture
+def nat(whole_failover_bed):
+    """A client, a firewall and three servers; what a test did to them is undone."""
+    yield whole_failover_bed
+    whole_failover_bed.restore()
