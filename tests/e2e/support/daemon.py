@@ -141,6 +141,12 @@ class Daemon:
         self.process.kill()
         self.wait(5)
 
+    def pause(self):
+        self.process.send_signal(signal.SIGSTOP)
+
+    def resume(self):
+        self.process.send_signal(signal.SIGCONT)
+
     def reload(self):
         self.process.send_signal(signal.SIGHUP)
 

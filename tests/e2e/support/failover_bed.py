@@ -8,21 +8,17 @@ on its loopback so that it may use them itself.
 """
 import collections
 import contextlib
-import http.client
 import shutil
 import socket
 import struct
 import tempfile
-import threading
-import time
 from pathlib import Path
 
 from .daemon import Daemon
-from .http import UnixConnection, exchange
 from .netns import Namespace, addresses, bridge, veth
 from .pki import DAY, Authority
 from .servers import bind, nginx, opensmtpd
-from .wait import eventually
+from .traffic import DnsClient, family_of
 
 VIP, VIP6 = "203.0.113.10", "2001:db8:ff::10"
 CLIENT, CLIENT6 = "192.0.2.2", "2001:db8:1::2"
@@ -56,10 +52,6 @@ ns IN A 198.51.100.11
 www IN A 203.0.113.10
 who IN TXT "{name}"
 """
-
-
-def family_of(address):
-    return socket.AF_INET6 if ":" in address else socket.AF_INET
 
 
 class Host:
@@ -251,116 +243,3 @@ class FailoverBed:
         except OSError:
             return None
         return line.split()[1].split(".")[0] if line.startswith("220 ") else None
-
-
-class DnsClient:
-    """Asks for who.example.net TXT over UDP, always from the same port."""
-
-    def __init__(self, namespace, address, source_port=0):
-        self._socket = namespace.call(lambda: socket.socket(family_of(address), socket.SOCK_DGRAM))
-        self._socket.bind(("::" if ":" in address else "0.0.0.0", source_port))
-        self._socket.connect((address, 53))
-        self._id = 0
-
-    def ask(self, seconds=1.0):
-        """The name of the server that answered; None when none did in time."""
-        self._id = (self._id + 1) & 0xffff
-        question = b"\x03who\x07example\x03net\x00\x00\x10\x00\x01"
-        deadline = time.monotonic() + seconds
-        try:
-            self._socket.send(struct.pack(">HHHHHH", self._id, 0, 1, 0, 0, 0) + question)
-            while True:
-                self._socket.settimeout(max(0.001, deadline - time.monotonic()))
-                answer = self._socket.recv(1500)
-                if struct.unpack(">H", answer[:2])[0] == self._id:
-                    # The first answer: name, type, class, TTL, length; then a string with its length.
-                    text = answer[12 + len(question) + 12:]
-                    return text[1:1 + text[0]].decode()
-        except OSError:
-            return None
-
-    def close(self):
-        self._socket.close()
-
-    def __enter__(self):
-        return self
-
-    def __exit__(self, *_):
-        self.close()
-
-
-class Load:
-    """Requests one after the other on connections that are new or kept, from several threads, until told to stop."""
-
-    def __init__(self, bed, threads=4, keep_alive=False, address=VIP, port=80):
-        self._bed = bed
-        self._stop = threading.Event()
-        self._keep = keep_alive
-        self._place = (address, port)
-        self._lock = threading.Lock()
-        self.answers = collections.Counter()
-        self.failures = []
-        self.last = {}  # when each server last answered a new connection
-        self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
-
-    def __enter__(self):
-        for thread in self._threads:
-            thread.start()
-        return self
-
-    def __exit__(self, *_):
-        self._stop.set()
-        for thread in self._threads:
-            thread.join(10)
-
-    def wait(self, requests, seconds=30.0):
-        """Until so many more were answered."""
-        aim = sum(self.answers.values()) + requests
-        eventually(lambda: sum(self.answers.values()) >= aim, lambda: f"{aim} answers: {self.answers}", seconds)
-
-    def _run(self):
-        connection = None
-        while not self._stop.is_set():
-            try:
-                if connection is None:
-                    connection = KeptConnection(self._bed, *self._place)
-                name = connection.ask(self._keep)
-                with self._lock:
-                    self.answers[name] += 1
-                    self.last[name] = time.monotonic()
-                if connection.ended or not self._keep:
-                    connection.close()
-                    connection = None
-            except (OSError, http.client.HTTPException) as error:
-                with self._lock:
-                    self.failures.append(f"{type(error).__name__}: {error}")
-                if connection is not None:
-                    connection.close()
-                    connection = None
-        if connection is not None:
-            connection.close()
-
-
-class KeptConnection:
-    """HTTP/1.1 on one connection of the client."""
-
-    def __init__(self, bed, address, port, seconds=5.0):
-        self._connection = http.client.HTTPConnection(address, port, timeout=seconds)
-        self._connection.sock = bed.connect(address, port, seconds)
-        self.ended = False
-
-    def ask(self, keep=True, target="/"):
-        self._connection.request("GET", target, headers={} if keep else {"Connection": "close"})
-        response = self._connection.getresponse()
-        body = response.read().decode().strip()
-        self.ended = response.will_close
-        if response.status != 200:
-            raise http.client.HTTPException(f"status {response.status}")
-        return body
-
-    def close(self):
-        self._connection.close()
-
-
-def post(daemon, target, body):
-    return exchange(UnixConnection(daemon.socket, 10), "POST", target, body)
