@@ -87,20 +87,20 @@ TEST_CASE("probe URLs") {
   REQUIRE(plain);
   CHECK(plain->host.empty());
   CHECK(plain->port == 8080);
-  CHECK(plain->target == "/health");
+  CHECK(plain->http.target == "/health");
   CHECK(plain->url == "http://:8080/health");
 
   const auto bare = parse_probe_url("HTTP://Example.org?deep=1");
   REQUIRE(bare);
   CHECK(bare->host == "example.org");
   CHECK(bare->port == 80);
-  CHECK(bare->target == "/?deep=1");
+  CHECK(bare->http.target == "/?deep=1");
 
   const auto six = parse_probe_url("http://[2001:db8::1]:81");
   REQUIRE(six);
   CHECK(six->host == "2001:db8::1");
   CHECK(six->port == 81);
-  CHECK(six->target == "/");
+  CHECK(six->http.target == "/");
 
   for (const char* bad : {"",
                           "8080",
