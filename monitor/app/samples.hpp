@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "io/engine_client.hpp"
-#include "io/http_probe.hpp"
 #include "io/http_server.hpp"
+#include "io/prober.hpp"
 #include "io/store.hpp"
 #include "observe/log.hpp"
 #include "observe/metrics.hpp"

@@ -6,7 +6,7 @@ sentinel_test(io_http_test io LINK sentinel_io SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/local_client_test.cpp)
 sentinel_test(io_probe_test io LINK sentinel_io SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/http_probe_answer_test.cpp
-  ${CMAKE_CURRENT_LIST_DIR}/http_probe_test.cpp)
+  ${CMAKE_CURRENT_LIST_DIR}/prober_test.cpp)
 sentinel_test(io_runtime_test io LINK sentinel_io SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/runtime_test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/watchdog_test.cpp)

@@ -1,17 +1,17 @@
 #pragma once
 
-// Active HTTP probes: one GET on a new connection each, judged by status and, for health documents,
-// by body.
+// Runs probes of every kind, thousands at once, on the loop's thread.
 //
-// perform() never blocks and never calls the sink itself. At most `concurrency` probes run at once,
-// further ones wait in order; a probe's timeout begins when it is started, and how long it had to
-// wait is measured (schedule lag).
+// perform() never blocks and never calls the sink itself. What there is no place for waits in
+// order; a run's timeout begins when it is started. How late it was started (late already when
+// perform() was called, and waiting here) is measured as schedule lag.
 //
-// Verdicts: 2xx passes; a body of application/health+json, or a JSON object with a "status" of
-// those words, may turn that into warn or fail (draft-inadarei-api-health-check). Everything else
-// fails; redirects are not followed. A peer can make us read `header_limit` + 2 x `body_limit`
-// bytes at most, chunk framing and trailers included; what it sends beyond `body_limit` of body is
-// not waited for.
+// Places come from the process's limit on open files: its soft limit is raised to what is wanted if
+// the hard limit allows that, a reserve is left to the rest of the process, and a run is counted as
+// two descriptors. A run that is slow holds its place and nothing else.
+//
+// Each run has a deadline of its own; all of them share one timer, so that a probe that is answered
+// in time costs no system call for its timer. Runs are used again, per kind.
 
 #include <array>
 #include <cstddef>
@@ -23,6 +23,7 @@
 #include "core/action.hpp"
 #include "core/event.hpp"
 #include "core/time.hpp"
+#include "io/probe_run.hpp"
 
 namespace boost::asio {
 class io_context;
@@ -32,7 +33,8 @@ namespace sentinel::io {
 
 struct ProberOptions {
   std::string user_agent = "Sentinel";  // e.g. Sentinel/0.1.0
-  unsigned concurrency = 256;
+  unsigned concurrency = 16'384;        // runs at once, if the limit on open files allows
+  unsigned reserve = 256;               // descriptors left to the rest of the process
   std::size_t queue_limit =
       20'000;  // waiting probes; one more is answered with ProbeReason::internal
   std::size_t header_limit = 16 * 1024;
@@ -43,6 +45,7 @@ struct ProberOptions {
 inline constexpr std::array probe_lag_bounds{0.0005, 0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0};
 
 struct ProberStats {
+  unsigned limit = 0;  // of runs at once
   unsigned running = 0;
   std::size_t waiting = 0;
   std::uint64_t finished = 0;
@@ -55,14 +58,18 @@ struct ProberStats {
 class Prober {
  public:
   using Sink = std::function<void(core::ProbeFinished)>;  // on the io_context's thread
+  using Factory = std::function<std::unique_ptr<ProbeRun>()>;
 
   Prober(boost::asio::io_context& context, ProberOptions options, Sink sink);
   ~Prober();
   Prober(const Prober&) = delete;
   Prober& operator=(const Prober&) = delete;
 
-  /// Exactly one ProbeFinished follows, unless stop() comes first. An empty address with no host in
-  /// the probe's settings fails with ProbeReason::no_address.
+  /// How runs of a kind are made; replaces what is known for it. A kind without one is answered
+  /// with ProbeReason::internal. Before the first perform().
+  void set_kind(core::ProbeKind kind, Factory factory);
+
+  /// Exactly one ProbeFinished follows, unless stop() comes first.
   void perform(const core::StartProbe& probe);
   /// Cancels what runs, forgets what waits; the sink is not called any more. Safe to call twice.
   void stop();

@@ -1,6 +1,10 @@
-#include "io/http_probe.hpp"
+#include "io/prober.hpp"
 
+#include <sys/resource.h>
+
+#include <boost/asio/steady_timer.hpp>
 #include <catch2/catch_test_macros.hpp>
+#include <catch2/matchers/catch_matchers_string.hpp>
 #include <condition_variable>
 #include <format>
 #include <mutex>
@@ -40,6 +44,7 @@ class Probing {
                                            const std::lock_guard lock(mutex_);
                                            finished_.push_back(std::move(finished));
                                            changed_.notify_all();
+                                           if (stop_from_sink_) prober_->stop();
                                          });
     });
   }
@@ -74,6 +79,7 @@ class Probing {
   }
   test::Loop& loop() { return loop_; }
   Prober& prober() { return *prober_; }
+  void stop_from_the_sink() { stop_from_sink_ = true; }
 
  private:
   test::Loop loop_;
@@ -81,7 +87,61 @@ class Probing {
   std::mutex mutex_;
   std::condition_variable changed_;
   std::vector<core::ProbeFinished> finished_;
+  bool stop_from_sink_ = false;
 };
+
+/// Passes after a time that its TCP options' `send` gives in milliseconds; "never" does not.
+class Scripted : public ProbeRun {
+ public:
+  explicit Scripted(boost::asio::io_context& context) : timer_(context) {}
+  void begin(ProbeTask task, Done done) override {
+    if (task.spec->tcp.send == "never") return;
+    timer_.expires_after(std::chrono::milliseconds{std::stoi(task.spec->tcp.send)});
+    timer_.async_wait(
+        [this, number = number_, done = std::move(done)](const boost::system::error_code& error) {
+          if (error || number != number_) return;
+          core::ProbeOutcome outcome;
+          outcome.verdict = Verdict::pass;
+          done(std::move(outcome));
+        });
+  }
+  core::ProbeOutcome timed_out() override {
+    abandon();
+    core::ProbeOutcome outcome;
+    outcome.reason = ProbeReason::timeout;
+    outcome.sentence = "scripted";
+    return outcome;
+  }
+  void abandon() override {
+    ++number_;
+    timer_.cancel();
+  }
+
+ private:
+  unsigned number_ = 0;
+  boost::asio::steady_timer timer_;
+};
+
+core::StartProbe scripted(std::string what, core::Duration timeout = 10s,
+                          core::Duration slow = 0s) {
+  core::ProbeSpec spec;
+  spec.kind = core::ProbeKind::exec;
+  spec.tcp.send = std::move(what);
+  spec.timeout = timeout;
+  spec.slow = slow;
+  return {.token = {},
+          .spec = std::make_shared<const core::ProbeSpec>(std::move(spec)),
+          .address = {},
+          .container = {}};
+}
+
+void with_scripted_kind(Probing& probing) {
+  probing.loop().call([&] {
+    probing.prober().set_kind(core::ProbeKind::exec, [&context = probing.loop().context()] {
+      return std::make_unique<Scripted>(context);
+    });
+  });
+}
 
 /// Listens and never accepts nor answers.
 class Silent {
@@ -272,4 +332,83 @@ TEST_CASE("after stop nothing is reported any more") {
   CHECK(probing.finished() == 0);
   CHECK(probing.stats().running == 0);
   CHECK(probing.stats().waiting == 0);
+}
+
+TEST_CASE("a kind nobody has built is answered as our own inability") {
+  Probing probing;
+  const auto finished = probing.run(scripted("0"));
+  CHECK(finished.outcome.verdict == Verdict::fail);
+  CHECK(finished.outcome.reason == ProbeReason::internal);
+  CHECK(finished.outcome.sentence == "exec probes are not built");
+}
+
+TEST_CASE("a pass above its budget warns; a pass within it does not") {
+  Probing probing;
+  with_scripted_kind(probing);
+  CHECK(probing.run(scripted("0", 10s, 9s)).outcome.verdict == Verdict::pass);
+  const auto slow = probing.run(scripted("30", 10s, 20ms)).outcome;
+  CHECK(slow.verdict == Verdict::warn);
+  CHECK(slow.reason == ProbeReason::slow);
+  CHECK(slow.took >= 30ms);
+  CHECK_THAT(slow.sentence, Catch::Matchers::StartsWith("answered in ") &&
+                                Catch::Matchers::EndsWith(" ms, above its budget of 20 ms"));
+}
+
+TEST_CASE("each run has its own deadline, whatever order they come in") {
+  Probing probing;
+  with_scripted_kind(probing);
+  probing.loop().call([&] {
+    for (std::uint64_t i = 0; i < 50; ++i) {
+      auto next = scripted(i % 5 == 0 ? "1" : "never", std::chrono::milliseconds{200 - 3 * i});
+      next.token.sequence = i;
+      probing.prober().perform(next);
+    }
+  });
+  for (const auto& finished : probing.wait(50)) {
+    INFO(finished.token.sequence);
+    if (finished.token.sequence % 5 == 0 && finished.outcome.verdict == Verdict::pass) continue;
+    CHECK(finished.outcome.reason == ProbeReason::timeout);
+    CHECK(finished.outcome.took >=
+          std::chrono::milliseconds{200 - 3 * static_cast<int>(finished.token.sequence)});
+  }
+  // The timer is armed again after all that.
+  CHECK(probing.run(scripted("never", 20ms)).outcome.reason == ProbeReason::timeout);
+}
+
+TEST_CASE("how late a probe was to begin with counts as lag") {
+  Probing probing;
+  with_scripted_kind(probing);
+  auto late = scripted("0");
+  late.lag = 700ms;
+  probing.run(late);
+  CHECK(probing.stats().lag_max == 700ms);
+  CHECK(probing.stats().lag_buckets.at(7) == 1);
+}
+
+TEST_CASE("the sink may stop the prober that calls it") {
+  Probing probing;
+  with_scripted_kind(probing);
+  probing.stop_from_the_sink();
+  probing.loop().call([&] {
+    for (int i = 0; i < 20; ++i) probing.prober().perform(scripted("0"));
+    for (int i = 0; i < 20; ++i) probing.prober().perform(scripted("never", 1ms));
+  });
+  probing.wait(1);
+  CHECK(probing.stats().running == 0);
+  CHECK(probing.finished() == 1);
+}
+
+TEST_CASE("places are bounded by the limit on open files") {
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  rlimit low = before;
+  low.rlim_cur = 64;
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &low) == 0);
+  {
+    Probing raised({.concurrency = 100, .reserve = 16});
+    CHECK(raised.stats().limit == 100);
+    CHECK(::getrlimit(RLIMIT_NOFILE, &low) == 0);
+    CHECK(low.rlim_cur == 216);
+  }
+  CHECK(::setrlimit(RLIMIT_NOFILE, &before) == 0);
 }
