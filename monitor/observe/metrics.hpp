@@ -20,11 +20,19 @@
 
 namespace sentinel::observe {
 
+/// Beyond these, services and probes are only counted: sentinel_services_without_series,
+/// sentinel_probes_without_series. Those without histograms share one, service="(other)".
+struct SeriesLimits {
+  std::size_t services = 2000;
+  std::size_t probes = 4000;
+  std::size_t service_histograms = 100;
+  std::size_t probe_histograms = 200;
+};
+
 struct MetricsOptions {
   std::string version;
   std::string revision;
-  std::size_t max_services = 2000;           // more are counted in sentinel_services_without_series
-  std::size_t max_histogram_services = 100;  // the others share one histogram, service="(other)"
+  SeriesLimits limits{};
 };
 
 /// A number that somebody else counts, such as the Engine client or the HTTP server.

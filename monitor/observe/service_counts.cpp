@@ -33,14 +33,6 @@ void settle_downtime(ServiceCounts& c, core::Time now) {
 
 }  // namespace
 
-void Distribution::observe(double value) {
-  if (buckets_.empty()) buckets_.resize(bounds_.size());
-  const auto at = std::ranges::lower_bound(bounds_, value);
-  if (at != bounds_.end()) ++buckets_[static_cast<std::size_t>(at - bounds_.begin())];
-  ++count_;
-  sum_ += value;
-}
-
 bool shown_from_the_start(core::State from, core::State to) {
   using enum core::State;
   switch (from) {
@@ -71,7 +63,8 @@ ServiceCounts* ServiceCountsTable::find(core::ServiceId id) {
 ServiceCounts* ServiceCountsTable::ensure(core::ServiceId id, const core::ServiceKey& key) {
   if (ServiceCounts* known = find(id)) return known;
   if (id == 0 && key.service.empty()) return nullptr;  // about the whole Engine
-  if (services_.size() >= max_services_) return nullptr;
+  if (left_.services == 0) return nullptr;
+  --left_.services;
   ServiceCounts counts;
   counts.project = one_line(key.project, max_label_bytes);
   counts.service = one_line(key.service, max_label_bytes);
@@ -82,8 +75,11 @@ ServiceCounts* ServiceCountsTable::ensure(core::ServiceId id, const core::Servic
     counts.service += '~' + std::to_string(id);
     identities_.insert(identity(counts));
   }
-  counts.own_histograms = histograms_left_ > 0;
-  if (counts.own_histograms) --histograms_left_;
+  append_label(counts.labels, "project", counts.project);
+  append_label(counts.labels, "service", counts.service);
+  append_label(counts.labels, "replica", counts.replica);
+  counts.own_histograms = left_.service_histograms > 0;
+  if (counts.own_histograms) --left_.service_histograms;
   return &services_.emplace(id, std::move(counts)).first->second;
 }
 
@@ -91,44 +87,74 @@ ProbeCounts* ServiceCountsTable::ensure_probe(ServiceCounts& counts, std::string
   for (ProbeCounts& probe : counts.probes) {
     if (probe.name == name) return &probe;
   }
-  if (counts.probes.size() >= max_probes_per_service) return nullptr;
+  if (left_.probes == 0 || counts.probes.size() >= max_probes_per_service) return nullptr;
+  --left_.probes;
   std::string label = one_line(name, max_label_bytes);
-  if (std::ranges::contains(counts.probes, label, &ProbeCounts::label)) return nullptr;
+  // Two different names may look the same once made safe.
+  while (std::ranges::contains(counts.probes, label, &ProbeCounts::label)) label += '~';
   ProbeCounts& probe = counts.probes.emplace_back();
   probe.name = name;
   probe.label = std::move(label);
+  probe.labels = counts.labels;
+  append_label(probe.labels, "probe", probe.label);
+  probe.own_histogram = counts.own_histograms && left_.probe_histograms > 0;
+  if (probe.own_histogram) --left_.probe_histograms;
   return &probe;
+}
+
+void ServiceCountsTable::erase_probe(const ProbeCounts& probe) {
+  ++left_.probes;
+  if (probe.own_histogram) ++left_.probe_histograms;
 }
 
 void ServiceCountsTable::erase(core::ServiceId id) {
   const auto it = services_.find(id);
   if (it == services_.end()) return;
   identities_.erase(identity(it->second));
-  if (it->second.own_histograms) ++histograms_left_;
+  for (const ProbeCounts& probe : it->second.probes) erase_probe(probe);
+  if (it->second.own_histograms) ++left_.service_histograms;
+  ++left_.services;
   services_.erase(it);
 }
 
+/// A probe that was taken out of the settings drops its series.
+void ServiceCountsTable::keep_probes(ServiceCounts& counts,
+                                     const std::vector<core::ProbeSpec>& specs) {
+  std::erase_if(counts.probes, [&](const ProbeCounts& probe) {
+    const bool gone = !std::ranges::contains(specs, probe.name, &core::ProbeSpec::name);
+    if (gone) erase_probe(probe);
+    return gone;
+  });
+  for (const core::ProbeSpec& spec : specs) {
+    if (ProbeCounts* probe = ensure_probe(counts, spec.name)) {
+      probe->kind = spec.kind;
+      probe->shown = possible_reasons(spec);
+    } else {
+      ++probes_without_;
+    }
+  }
+}
+
 void ServiceCountsTable::keep_only(const std::vector<core::ServiceView>& services, core::Time now) {
-  std::unordered_map<core::ServiceId, const core::ServiceView*> present;
+  std::unordered_set<core::ServiceId> present;
   present.reserve(services.size());
-  for (const core::ServiceView& view : services) present.emplace(view.id, &view);
+  for (const core::ServiceView& view : services) present.insert(view.id);
   std::vector<core::ServiceId> gone;
   for (const auto& [id, counts] : services_) {
     if (!present.contains(id)) gone.push_back(id);
   }
   for (const core::ServiceId id : gone) erase(id);
+  probes_without_ = 0;
   for (const core::ServiceView& view : services) {
     ServiceCounts* counts = ensure(view.id, view.key);
-    if (counts == nullptr) continue;
+    if (counts == nullptr) {
+      probes_without_ += view.settings.probes.size();
+      continue;
+    }
     counts->failing = is_failing(view.state);
     counts->maintenance = view.overlays.maintenance;
     settle_downtime(*counts, now);
-    // A probe that was taken out of the labels drops its series; the order follows the settings.
-    std::erase_if(counts->probes, [&](const ProbeCounts& p) {
-      return std::ranges::none_of(view.settings.probes,
-                                  [&](const core::ProbeSpec& s) { return s.name == p.name; });
-    });
-    for (const core::ProbeSpec& spec : view.settings.probes) ensure_probe(*counts, spec.name);
+    keep_probes(*counts, view.settings.probes);
   }
 }
 
@@ -194,14 +220,8 @@ void ServiceCountsTable::on_probe(const core::ProbeReport& p, std::int64_t unix_
   if (counts == nullptr) return;
   ProbeCounts* probe = ensure_probe(*counts, p.probe);
   if (probe == nullptr) return;
-  const core::ProbeOutcome& found = p.outcome;
-  ++probe->results[static_cast<std::size_t>(found.verdict)];
-  if (found.verdict == core::Verdict::fail)
-    ++probe->reasons[static_cast<std::size_t>(found.reason)];
-  probe->last_unix_ns = unix_ns;
-  probe->last_success = found.verdict != core::Verdict::fail;
-  probe->code = found.code;
-  (counts->own_histograms ? probe->duration : other_probe_duration).observe(seconds(found.took));
+  probe->on(p.outcome, p.kind, unix_ns);
+  (probe->own_histogram ? probe->duration : other_probe_duration).observe(seconds(p.outcome.took));
 }
 
 }  // namespace sentinel::observe

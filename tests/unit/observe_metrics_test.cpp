@@ -1,5 +1,6 @@
 #include <unistd.h>
 
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <cstdio>
 #include <fstream>
@@ -189,6 +190,126 @@ TEST_CASE_METHOD(Fixture, "probes have their series as long as the settings have
   CHECK(text().find("probe=\"http\"") == std::string::npos);
 }
 
+TEST_CASE_METHOD(Fixture, "what a probe found of each kind has its series") {
+  using core::ProbeKind;
+  const auto add = [&](std::string name, ProbeKind kind) -> core::ProbeReport {
+    core::ProbeSpec spec;
+    spec.name = name;
+    spec.kind = kind;
+    services[0].settings.probes.push_back(spec);
+    core::ProbeReport report;
+    report.service = 1;
+    report.key = services[0].key;
+    report.probe = std::move(name);
+    report.kind = kind;
+    report.outcome.verdict = core::Verdict::pass;
+    return report;
+  };
+  core::ProbeReport tls = add("tls", ProbeKind::tls);
+  tls.outcome.cert_not_after = 1'800'000'000;
+  tls.outcome.phases.connect = 2ms;
+  tls.outcome.phases.tls = 30ms;
+  metrics.on(tls, now, 1'700'000'000'000'000'000);
+  core::ProbeReport smtp = add("smtp", ProbeKind::smtp);
+  smtp.outcome.code = 421;
+  metrics.on(smtp, now, 1'700'000'000'000'000'000);
+  core::ProbeReport icmp = add("icmp", ProbeKind::icmp);
+  icmp.outcome.loss = 0.25;
+  metrics.on(icmp, now, 1'700'000'000'000'000'000);
+  auto all = series();
+  const std::string of_tls = "probe=\"tls\"";
+  CHECK(all.at(with_labels("sentinel_probe_cert_not_after_timestamp_seconds", of_tls)) ==
+        1'800'000'000);
+  CHECK(all.at(with_labels("sentinel_probe_phase_duration_seconds",
+                           of_tls + ",phase=\"connect\"")) == 0.002);
+  CHECK(all.at(with_labels("sentinel_probe_phase_duration_seconds", of_tls + ",phase=\"tls\"")) ==
+        0.03);
+  CHECK_FALSE(all.contains(
+      with_labels("sentinel_probe_phase_duration_seconds", of_tls + ",phase=\"resolve\"")));
+  CHECK_FALSE(all.contains(with_labels("sentinel_probe_http_status_code", of_tls)));
+  CHECK(all.at(with_labels("sentinel_probe_smtp_reply_code", "probe=\"smtp\"")) == 421);
+  CHECK(all.at(with_labels("sentinel_probe_loss_ratio", "probe=\"icmp\"")) == 0.25);
+  CHECK_FALSE(all.contains(with_labels("sentinel_probe_loss_ratio", of_tls)));
+
+  // Refused: no phase after it took place, and the certificate is still the one that was seen.
+  tls.outcome.verdict = core::Verdict::fail;
+  tls.outcome.reason = core::ProbeReason::refused;
+  tls.outcome.cert_not_after.reset();
+  tls.outcome.phases.tls = {};
+  metrics.on(tls, now, 1'700'000'001'500'000'000);
+  all = series();
+  CHECK(all.at(with_labels("sentinel_probe_cert_not_after_timestamp_seconds", of_tls)) ==
+        1'800'000'000);
+  CHECK(all.at(with_labels("sentinel_probe_phase_duration_seconds", of_tls + ",phase=\"tls\"")) ==
+        0);
+  CHECK(all.at(with_labels("sentinel_probe_last_timestamp_seconds", of_tls)) == 1'700'000'001.5);
+}
+
+TEST_CASE_METHOD(Fixture, "reasons a probe can fail for are there at zero, others when they come") {
+  core::ProbeSpec spec;
+  spec.name = "http";
+  spec.host = "shop.example";
+  services[0].settings.probes.push_back(spec);
+  const auto reasons = [this] {
+    std::set<std::string> found;
+    for (const auto& [name, value] : series()) {
+      if (name.starts_with("sentinel_probe_failures_total"))
+        found.insert(name.substr(name.find("reason=\"") + 8));
+    }
+    return found;
+  };
+  CHECK(reasons() == std::set<std::string>{"health\"}", "internal\"}", "protocol\"}", "refused\"}",
+                                           "reset\"}", "resolve\"}", "status\"}", "timeout\"}",
+                                           "unreachable\"}"});
+  core::ProbeReport report;
+  report.service = 1;
+  report.key = services[0].key;
+  report.probe = "http";
+  report.outcome.reason = core::ProbeReason::redirect;
+  metrics.on(report, now, 1);
+  CHECK(reasons().contains("redirect\"}"));
+  spec.http.tls = true;
+  spec.http.body_contains = "ok";
+  services[0].settings.probes = {spec};
+  CHECK(reasons().contains("certificate_name\"}"));
+  CHECK(reasons().contains("body\"}"));
+  CHECK(reasons().contains("redirect\"}"));
+  spec.tls.verify = false;
+  services[0].settings.probes = {spec};
+  CHECK(reasons().contains("certificate_expired\"}"));
+  CHECK_FALSE(reasons().contains("certificate_name\"}"));
+}
+
+TEST_CASE("the number of probes with series and histograms is limited, and places come back") {
+  observe::Metrics metrics{
+      {.version = "1",
+       .revision = "",
+       .limits = {.services = 5, .probes = 3, .service_histograms = 5, .probe_histograms = 1}}};
+  std::vector<core::ServiceView> services{view(1, "p", "a"), view(2, "p", "b")};
+  for (core::ServiceView& service : services) {
+    for (const char* name : {"one", "two"}) {
+      core::ProbeSpec spec;
+      spec.name = name;
+      service.settings.probes.push_back(spec);
+    }
+  }
+  const auto scrape = [&] {
+    return parse(metrics.render({.services = services, .now = core::Time{100s}, .unix_ns = 1}));
+  };
+  const auto count = [](const auto& all, const std::string& name) {
+    return std::ranges::count_if(all, [&](const auto& one) { return one.first.starts_with(name); });
+  };
+  auto all = scrape();
+  CHECK(all.at("sentinel_probes_without_series") == 1);
+  CHECK(count(all, "sentinel_probes_total{") == 9);
+  CHECK(count(all, "sentinel_probe_duration_seconds_count") == 2);  // its own, and the others'
+  services.erase(services.begin());
+  all = scrape();
+  CHECK(all.at("sentinel_probes_without_series") == 0);
+  CHECK(count(all, "sentinel_probes_total{") == 6);
+  CHECK(count(all, "sentinel_probe_duration_seconds_count") == 2);
+}
+
 TEST_CASE_METHOD(Fixture, "a service that is removed drops its series") {
   metrics.on(transition(1, services[0].key, State::healthy, State::unhealthy), now, 0);
   services.clear();
@@ -207,6 +328,11 @@ TEST_CASE_METHOD(Fixture, "hostile names cannot break the text or share series")
   services.push_back(view(3, "p", "\xFE"));  // looks the same once made safe
   services.push_back(view(4, "p", std::string(5000, 'x') + "1"));
   services.push_back(view(5, "p", std::string(5000, 'x') + "2"));
+  for (const char* name : {"\xFD", "\xFC", "\"} 1\n", "back\\slash"}) {
+    core::ProbeSpec spec;
+    spec.name = name;
+    services.back().settings.probes.push_back(spec);
+  }
   const std::string out = text();
   CHECK(out.find("\nsentinel_fake") == std::string::npos);
   CHECK(out.size() < 200'000);
@@ -215,7 +341,9 @@ TEST_CASE_METHOD(Fixture, "hostile names cannot break the text or share series")
 
 TEST_CASE("the number of services with series and histograms is limited") {
   observe::Metrics metrics{
-      {.version = "1", .revision = "", .max_services = 5, .max_histogram_services = 2}};
+      {.version = "1",
+       .revision = "",
+       .limits = {.services = 5, .probes = 100, .service_histograms = 2, .probe_histograms = 2}}};
   std::vector<core::ServiceView> services;
   for (core::ServiceId id = 1; id <= 8; ++id)
     services.push_back(view(id, "p", "s" + std::to_string(id)));
@@ -238,7 +366,18 @@ TEST_CASE_METHOD(Fixture, "promtool finds nothing to complain about") {
   report.service = 1;
   report.key = services[0].key;
   report.probe = "http";
+  report.outcome.cert_not_after = 1;
+  report.outcome.loss = 0;
+  report.outcome.phases.connect = 1ms;
   metrics.on(report, now, 1);
+  for (const core::ProbeKind kind : core::all_probe_kinds) {
+    spec.name = core::to_string(kind);
+    spec.kind = kind;
+    services[0].settings.probes.push_back(spec);
+    report.probe = spec.name;
+    report.kind = kind;
+    metrics.on(report, now, 1);
+  }
   metrics.own_share(200us);
   const std::string path = "/tmp/sentinel-promtool-" + std::to_string(::getpid());
   std::ofstream{path} << text();

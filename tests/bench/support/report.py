@@ -33,16 +33,20 @@ def table(head, rows):
     return "\n".join(lines)
 
 
-def conditions(engine, command):
-    versions = engine.versions()
+def machine(command):
     model = next((line.split(":", 1)[1].strip() for line in Path("/proc/cpuinfo").read_text().splitlines()
                   if line.startswith("model name")), platform.machine())
     return [f"Date: {datetime.now(timezone.utc):%Y-%m-%d %H:%M} UTC",
             f"Command: `{command}`",
             f"Machine: {os.cpu_count()} cores ({model}), kernel {platform.release()}",
-            f"Engine: {versions['Version']} (API {versions['ApiVersion']}), "
-            f"storage {engine_storage(engine)}",
             f"Load average at the start: {os.getloadavg()[0]:.2f}"]
+
+
+def conditions(engine, command):
+    versions = engine.versions()
+    lines = machine(command)
+    lines.insert(3, f"Engine: {versions['Version']} (API {versions['ApiVersion']}), storage {engine_storage(engine)}")
+    return lines
 
 
 def engine_storage(engine):
