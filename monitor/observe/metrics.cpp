@@ -6,6 +6,7 @@
 #include <prometheus/registry.h>
 #include <prometheus/text_serializer.h>
 
+#include <algorithm>
 #include <ostream>
 #include <streambuf>
 
@@ -98,14 +99,18 @@ class Metrics::Impl {
     SeriesWriter writer{out};
     engine(writer, scrape);
     process(writer);
-    const auto without = [&](std::string_view name, std::string_view help, std::size_t number) {
+    const auto number_of = [&](std::string_view name, std::string_view help, std::size_t number) {
       writer.family(name, help, SeriesType::gauge);
       writer.sample({}, static_cast<double>(number));
     };
-    without("sentinel_services_without_series", "Services beyond the limit on series",
-            scrape.services.size() - rows_.size());
-    without("sentinel_probes_without_series", "Probes beyond the limits on series",
-            counts_.probes_without_series());
+    number_of("sentinel_services_blind",
+              "Services that are not judged because our own view is broken",
+              static_cast<std::size_t>(std::ranges::count_if(
+                  scrape.services, [](const core::ServiceView& v) { return v.overlays.blind; })));
+    number_of("sentinel_services_without_series", "Services beyond the limit on series",
+              scrape.services.size() - rows_.size());
+    number_of("sentinel_probes_without_series", "Probes beyond the limits on series",
+              counts_.probes_without_series());
     write_services(writer, rows_, scrape.now, scrape.unix_ns, counts_.other_recovery_time);
     write_probes(writer, probes_, counts_.other_probe_duration);
     rows_ = {};

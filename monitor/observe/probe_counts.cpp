@@ -132,6 +132,9 @@ void write_probes(SeriesWriter& w, std::span<const ProbeCounts* const> probes,
         w.sample(p->labels, "reason", core::to_string(reason), n);
     }
   }
+  w.family("sentinel_probe_interval_seconds", "How often the probe runs while nothing changes",
+           SeriesType::gauge);
+  for (const ProbeCounts* p : probes) w.sample(p->labels, seconds(p->interval));
   // A probe that never ran has no last result.
   w.family("sentinel_probe_success", "1 when the last probe passed, warnings included",
            SeriesType::gauge);

@@ -45,6 +45,7 @@ struct ProbeCounts {
   std::string label;   // safe, unique within the service
   std::string labels;  // of the service and `probe`, as in the text format
   core::ProbeKind kind = core::ProbeKind::http;
+  core::Duration interval{};  // of the settings; 0: not known yet
   ReasonSet shown = 0;
   bool own_histogram = false;
   bool last_success = false;

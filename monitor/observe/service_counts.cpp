@@ -128,6 +128,7 @@ void ServiceCountsTable::keep_probes(ServiceCounts& counts,
   for (const core::ProbeSpec& spec : specs) {
     if (ProbeCounts* probe = ensure_probe(counts, spec.name)) {
       probe->kind = spec.kind;
+      probe->interval = spec.interval;
       probe->shown = possible_reasons(spec);
     } else {
       ++probes_without_;

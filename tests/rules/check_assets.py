@@ -61,14 +61,53 @@ def check_metrics(where, expression, known, errors):
             errors.append(f"{where}: {name} is exported nowhere")
 
 
+SOURCE = {"type": "prometheus", "uid": "${datasource}"}
+WINDOW = re.compile(r"\[([^\]]*)\]")
+# Windows that are the panel's subject; all others follow the resolution of the screen.
+LONG = {"24h", "30d"}
+
+
+def check_query(name, expression, known, errors):
+    check_metrics(name, expression, known, errors)
+    for window in WINDOW.findall(expression):
+        if window != "$__rate_interval" and window not in LONG:
+            errors.append(f"{name}: a window of {window} instead of $__rate_interval")
+    for selector in re.findall(r"\{([^}]*)\}", expression):
+        if not {'job=~"$job"', 'instance=~"$instance"'} <= set(selector.split(", ")):
+            errors.append(f"{name}: {{{selector}}} does not follow the variables job and instance")
+
+
+def check_variables(where, variables, errors):
+    if not {"datasource", "job", "instance", "service"} <= set(variables):
+        errors.append(f"{where}: variables are missing, there are {sorted(variables)}")
+    for name in {"job", "instance", "service"} & set(variables):
+        one = variables[name]
+        if not one["multi"] or not one["includeAll"] or one["allValue"] != ".+" or one["datasource"] != SOURCE:
+            errors.append(f"{where}: variable {name} wants multi, includeAll, allValue .+ and the data source variable")
+
+
+def overlap(one, other):
+    return all(one[start] < other[start] + other[size] and other[start] < one[start] + one[size]
+               for start, size in (("x", "w"), ("y", "h")))
+
+
+def check_layout(where, panels, errors):
+    for number, panel in enumerate(panels):
+        place = panel["gridPos"]
+        if place["x"] + place["w"] > 24:
+            errors.append(f"{where}: {panel['title']} is wider than the page")
+        for other in panels[number + 1:]:
+            if overlap(place, other["gridPos"]):
+                errors.append(f"{where}: {panel['title']} lies over {other['title']}")
+
+
 def check_dashboard(path, known, errors):
     board = json.loads(path.read_text())
     where = path.name
     if board["id"] is not None or board["editable"] or not board["uid"]:
         errors.append(f"{where}: wants id null, editable false and a fixed uid")
-    variables = {each["name"] for each in board["templating"]["list"]}
-    if not {"datasource", "job", "instance", "service"} <= variables:
-        errors.append(f"{where}: variables are missing, there are {sorted(variables)}")
+    check_variables(where, {each["name"]: each for each in board["templating"]["list"]}, errors)
+    check_layout(where, board["panels"], errors)
     ids = [panel["id"] for panel in board["panels"]]
     if len(ids) != len(set(ids)):
         errors.append(f"{where}: panel ids are not unique")
@@ -80,9 +119,14 @@ def check_dashboard(path, known, errors):
             errors.append(f"{name}: no description")
         if not panel["fieldConfig"]["defaults"].get("unit"):
             errors.append(f"{name}: no unit")
+        for part in [panel, *panel["targets"]]:
+            if part["datasource"] != SOURCE:
+                errors.append(f"{name}: wants the data source variable")
         for target in panel["targets"]:
-            check_metrics(name, target["expr"], known, errors)
+            check_query(name, target["expr"], known, errors)
     for annotation in board["annotations"]["list"]:
+        if annotation["datasource"] != SOURCE:
+            errors.append(f"{where}: {annotation['name']}: wants the data source variable")
         check_metrics(f"{where}: {annotation['name']}", annotation["expr"], known, errors)
 
 

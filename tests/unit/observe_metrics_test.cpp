@@ -167,6 +167,7 @@ TEST_CASE_METHOD(Fixture, "probes have their series as long as the settings have
   CHECK(all.at(with_labels("sentinel_probes_total", "probe=\"http\",result=\"pass\"")) == 0);
   CHECK(all.at(with_labels("sentinel_probe_failures_total", "probe=\"http\",reason=\"refused\"")) ==
         0);
+  CHECK(all.at(with_labels("sentinel_probe_interval_seconds", "probe=\"http\"")) == 5);
   CHECK_FALSE(all.contains(with_labels("sentinel_probe_success", "probe=\"http\"")));
   core::ProbeReport report;
   report.service = 1;
@@ -188,6 +189,15 @@ TEST_CASE_METHOD(Fixture, "probes have their series as long as the settings have
   CHECK(all.at(with_labels("sentinel_probe_duration_seconds_count", "probe=\"http\"")) == 1);
   services[0].settings.probes.clear();
   CHECK(text().find("probe=\"http\"") == std::string::npos);
+}
+
+TEST_CASE_METHOD(Fixture, "overlays are told") {
+  CHECK(series().at("sentinel_services_blind") == 0);
+  CHECK(series().at(with_labels("sentinel_service_flapping")) == 0);
+  services[0].overlays.blind = true;
+  services[0].overlays.flapping = true;
+  CHECK(series().at("sentinel_services_blind") == 1);
+  CHECK(series().at(with_labels("sentinel_service_flapping")) == 1);
 }
 
 TEST_CASE_METHOD(Fixture, "what a probe found of each kind has its series") {
