@@ -23,6 +23,7 @@
 #include "io/engine_endpoint.hpp"
 #include "io/engine_own.hpp"
 #include "io/http_server.hpp"
+#include "io/probe_exec.hpp"
 #include "io/prober.hpp"
 #include "io/runtime.hpp"
 #include "io/store.hpp"
@@ -140,6 +141,10 @@ class Monitor {
     options.seed = random_seed();
     engine_ = std::make_unique<io::EngineClient>(
         context_, std::move(options), [this](core::Event event) { deliver(std::move(event)); });
+    io::ExecProbeOptions exec;
+    exec.endpoint = config_.engine;
+    exec.api_version = [this] { return core_.engine_up() ? api_version_ : std::string{}; };
+    prober_.set_kind(core::ProbeKind::exec, io::exec_runs(context_, std::move(exec)));
     return true;
   }
 

@@ -40,7 +40,8 @@ EngineConnection::EngineConnection(asio::io_context& context, const EngineEndpoi
 void EngineConnection::start(Exchange exchange) {
   ++turn_;
   exchange_ = std::make_shared<Exchange>(std::move(exchange));
-  request_ = protocol::http_request(exchange_->method, exchange_->target, endpoint_.host_field);
+  request_ = protocol::http_request(exchange_->method, exchange_->target, endpoint_.host_field,
+                                    exchange_->body);
   reused_ = socket_.is_open();
   if (reused_) {
     send();

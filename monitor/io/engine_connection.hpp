@@ -1,7 +1,7 @@
 #pragma once
 
 // One connection to the Engine and the one HTTP exchange under way on it. Used by engine_client.cpp
-// only: this header brings Asio along.
+// and probe_exec.cpp only: this header brings Asio along.
 //
 // Every exchange ends exactly once, by its handler or by abandon(). The deadline is one timer; when
 // it strikes, the socket is closed and the outcome is `timeout`, whatever the aborted operations
@@ -33,6 +33,7 @@ class EngineConnection : public std::enable_shared_from_this<EngineConnection> {
   struct Exchange {
     std::string method = "GET";
     std::string target;
+    std::string body;          // JSON, with POST
     core::Duration timeout{};  // from sending to the end of the answer; of a stream, to its head
     protocol::HttpLimits limits;
     std::function<void(EngineResult)> on_end;

@@ -215,13 +215,16 @@ bool HttpResponseReader::finish() {
   return done();
 }
 
-std::string http_request(std::string_view method, std::string_view target, std::string_view host) {
+std::string http_request(std::string_view method, std::string_view target, std::string_view host,
+                         std::string_view body) {
   std::string request;
-  request.reserve(target.size() + host.size() + 96);
+  request.reserve(target.size() + host.size() + body.size() + 160);
   request.append(method).append(" ").append(target).append(" HTTP/1.1\r\nHost: ").append(host);
   request.append("\r\nUser-Agent: Sentinel\r\nAccept: application/json\r\n");
-  if (method == "POST") request.append("Content-Length: 0\r\n");
-  request.append("\r\n");
+  if (!body.empty()) request.append("Content-Type: application/json\r\n");
+  if (method == "POST")
+    request.append("Content-Length: ").append(std::to_string(body.size())).append("\r\n");
+  request.append("\r\n").append(body);
   return request;
 }
 

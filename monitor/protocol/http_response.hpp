@@ -79,7 +79,8 @@ class HttpResponseReader {
   std::string date_;
 };
 
-/// A request without body. `host` goes into the Host field.
-std::string http_request(std::string_view method, std::string_view target, std::string_view host);
+/// `host` goes into the Host field; a body is JSON and goes with POST only.
+std::string http_request(std::string_view method, std::string_view target, std::string_view host,
+                         std::string_view body = {});
 
 }  // namespace sentinel::protocol

@@ -177,13 +177,25 @@ void ScriptedEngine::serve(int fd) {
       continue;
     }
     const std::string head = buffer.substr(0, end);
-    buffer.erase(0, end + 4);
+    constexpr std::string_view field = "\r\nContent-Length: ";
+    std::size_t length = 0;
+    if (const auto at = head.find(field); at != std::string::npos)
+      length = std::strtoul(head.c_str() + at + field.size(), nullptr, 10);
+    if (buffer.size() < end + 4 + length) {
+      const ssize_t size = ::recv(fd, piece.data(), piece.size(), 0);
+      if (size <= 0) break;
+      buffer.append(piece.data(), static_cast<std::size_t>(size));
+      continue;
+    }
+    const std::string body = buffer.substr(end + 4, length);
+    buffer.erase(0, end + 4 + length);
     Exchange exchange(*this, fd);
     const auto first = head.find(' ');
     const auto second = head.find(' ', first + 1);
     if (second == std::string::npos) break;
     exchange.method = head.substr(0, first);
     exchange.target = head.substr(first + 1, second - first - 1);
+    exchange.request_body = body;
     if (exchange.target.starts_with("/v1.")) {
       const auto slash = exchange.target.find('/', 1);
       exchange.version = exchange.target.substr(2, slash - 2);

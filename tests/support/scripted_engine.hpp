@@ -28,6 +28,7 @@ class ScriptedEngine {
     std::string method;
     std::string target;   // without the version
     std::string version;  // "1.45", empty when there was none
+    std::string request_body;
 
     bool send(std::string_view bytes);
     bool reply(unsigned status, std::string_view body, std::string_view extra_fields = {});
