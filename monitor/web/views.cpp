@@ -95,6 +95,8 @@ Json summary_json(const core::ServiceView& view, const Moment& moment) {
   json["for_seconds"] = seconds(moment.now - view.since);
   json["reason"] = view.reason;
   json["overlays"] = overlays_json(view.overlays);
+  json["maintenance"] = view.maintenance;
+  json["target"] = view.target;
   json["decision"] = view.decision;
   json["phase"] = view.phase;
   json["next_attempt"] = view.next_attempt ? Json(moment.wall(*view.next_attempt)) : Json(nullptr);
@@ -120,7 +122,7 @@ Json detail_json(const core::ServiceView& view, const Moment& moment) {
   engine["address"] = view.status.address;
   json["engine"] = std::move(engine);
   json["probes"] = probes_json(view, moment);
-  json["settings"] = settings_json(view.settings);
+  json["settings"] = settings_json(*view.settings);
   return json;
 }
 
