@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -57,7 +58,7 @@ struct Scrape {
   const std::vector<core::ServiceView>& services;
   core::Time now;
   std::int64_t unix_ns = 0;  // wall clock of the same moment
-  bool engine_up = false;
+  std::optional<bool> engine_up;  // none: there is no Engine
   std::string engine = "default";
   std::vector<Sample> samples{};
   std::vector<HistogramSample> histograms{};

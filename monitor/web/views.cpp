@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "observe/text.hpp"
+#include "protocol/probe_settings.hpp"
 #include "protocol/settings.hpp"
 
 namespace sentinel::web {
@@ -69,8 +70,8 @@ Json settings_json(const core::ServiceSettings& s) {
     json[prefix] = probe.url;
     json[prefix + ".interval"] = protocol::format_duration(probe.interval);
     json[prefix + ".timeout"] = protocol::format_duration(probe.timeout);
-    json[prefix + ".fall"] = probe.fall;
-    json[prefix + ".rise"] = probe.rise;
+    json[prefix + ".fall"] = protocol::format_threshold(probe.fall, probe.fall_of);
+    json[prefix + ".rise"] = protocol::format_threshold(probe.rise, probe.rise_of);
   }
   return json;
 }
@@ -130,6 +131,7 @@ Json process_json(const ProcessView& process) {
   json["revision"] = process.revision;
   json["uptime_seconds"] = seconds(process.uptime);
   Json engine;
+  engine["configured"] = process.has_engine;
   engine["endpoint"] = process.engine;
   engine["up"] = process.engine_up;
   engine["reason"] = process.engine_up ? std::string{} : process.engine_reason;
@@ -141,6 +143,7 @@ Json process_json(const ProcessView& process) {
   json["healing"] = {{"in_flight", process.operations_in_flight},
                      {"max_concurrent", process.max_concurrent},
                      {"storm_hold", process.storm}};
+  json["targets"] = process.targets;
   json["config"] = {{"file", process.config_file}, {"ok", process.config_ok}};
   return json;
 }
