@@ -14,3 +14,18 @@ function(sentinel_library target archive name)
 endfunction()
 
 sentinel_library(sentinel_cares libcares.a cares)
+
+# sentinel_re2: RE2 and the parts of Abseil it needs, from their archives: as shared libraries they
+# would be some thirty files in the image.
+find_package(PkgConfig REQUIRED)
+pkg_check_modules(RE2 REQUIRED re2>=11)
+set(re2_archives ${RE2_STATIC_LIBRARIES})
+list(REMOVE_DUPLICATES re2_archives)
+list(FILTER re2_archives INCLUDE REGEX "^(re2|absl_)")
+list(TRANSFORM re2_archives PREPEND "-l")
+list(JOIN re2_archives " " re2_archives)
+add_library(sentinel_re2 INTERFACE)
+# One item, so that CMake neither sorts nor drops what stands between the two switches.
+target_link_libraries(sentinel_re2 INTERFACE
+  "-Wl,-Bstatic -Wl,--start-group ${re2_archives} -Wl,--end-group -Wl,-Bdynamic")
+target_include_directories(sentinel_re2 SYSTEM INTERFACE ${RE2_INCLUDE_DIRS})
