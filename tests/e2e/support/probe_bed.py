@@ -154,7 +154,9 @@ pki expired key "{expired.key}"
 table anyone {{ "0.0.0.0/0", "::/0" }}
 filter busy phase connect match src <anyone> disconnect "421 too busy"
 filter closed phase connect match src <anyone> disconnect "554 no service here"
-filter picky phase ehlo match src <anyone> reject "550 I do not talk to you"
+filter picky1 phase ehlo match src <anyone> reject "550 I do not talk to you"
+filter picky2 phase helo match src <anyone> reject "550 I do not talk to you"
+filter picky chain {{ picky1, picky2 }}
 listen on {MAIL} port 25 tls pki good
 listen on {MAIL6} port 25 tls pki good
 listen on {MAIL} port 26
