@@ -66,9 +66,8 @@ class Run : public std::enable_shared_from_this<Run> {
     last_failure_.reset();
     answer_.reset();
     timeout_ = task.spec->timeout;
-    const auto& probe = task;
-    const auto& spec = *probe.spec;
-    const auto& host = spec.host.empty() ? probe.address : spec.host;
+    const auto& spec = *task.spec;
+    const auto& host = spec.host.empty() ? task.address : spec.host;
     if (host.empty()) {
       finish_later(fail(ProbeReason::no_address, "no address on a shared network"));
       return;
