@@ -144,8 +144,10 @@ void write_probes(SeriesWriter& w, std::span<const ProbeCounts* const> probes,
   w.family("sentinel_probe_last_timestamp_seconds", "When the last probe finished",
            SeriesType::gauge);
   for (const ProbeCounts* p : probes) {
-    if (p->last_unix_ns != 0)  // to the millisecond: more digits would be noise that is sent
-      w.sample(p->labels, static_cast<double>(p->last_unix_ns / 1'000'000) / 1e3);
+    if (p->last_unix_ns == 0) continue;
+    // To the millisecond: more digits would be noise that is sent.
+    const std::int64_t unix_ms = p->last_unix_ns / 1'000'000;
+    w.sample(p->labels, static_cast<double>(unix_ms) / 1e3);
   }
   for (const ProbeKind kind : {ProbeKind::http, ProbeKind::smtp, ProbeKind::dns, ProbeKind::exec}) {
     w.family(code_family(kind), code_help(kind), SeriesType::gauge);

@@ -291,6 +291,7 @@ core::ProbeOutcome judge_dns(const core::DnsOptions& options, const DnsAnswer& a
     return outcome;
   }
   std::vector<std::string> got;
+  got.reserve(answer.records.size());
   for (const auto& record : answer.records)
     got.push_back(type == ARES_REC_TYPE_TXT ? record : normal(record, type));
   for (const auto& expected : options.expect) {

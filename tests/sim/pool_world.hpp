@@ -142,7 +142,8 @@ class PoolWorld {
     ProbeOutcome outcome = answer(probe);
     const bool slow = outcome.reason == ProbeReason::timeout;
     outcome.took = slow ? probe.spec->timeout : latency;
-    queue_.emplace(now + outcome.took, ProbeFinished{probe.token, std::move(outcome)});
+    const Time answered = now + outcome.took;
+    queue_.emplace(answered, ProbeFinished{probe.token, std::move(outcome)});
   }
   void perform(const ApplyNat& batch) {
     batches.push_back(batch);

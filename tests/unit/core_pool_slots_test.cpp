@@ -15,6 +15,7 @@ namespace {
 
 std::vector<SlotServer> servers(unsigned count) {
   std::vector<SlotServer> out;
+  out.reserve(count);
   for (unsigned i = 0; i < count; ++i) out.push_back({identity_hash("s" + std::to_string(i))});
   return out;
 }
