@@ -79,6 +79,7 @@ struct Transition {
   Duration in_previous{};                        // time spent in `from`
   std::optional<Duration> down_for;  // on return to healthy/degraded: since it was last so
   bool maintenance = false;
+  bool flapping = false;  // one of many; the notices `flapping` and `flapping_ended` sum them up
 };
 
 enum class NoticeKind : std::uint8_t {
@@ -101,7 +102,11 @@ enum class NoticeKind : std::uint8_t {
   flapping,
   flapping_ended,
   maintenance,
-  maintenance_ended,
+  maintenance_ended,  // of a service, or of a window of the file (without service)
+  recreating,         // Compose replaces its container
+  blind,              // our own network or resolver seems to fail: judgement is held
+  blind_ended,        // it works again
+  blind_exhausted,    // it does not, and the hold is over
   container_started,  // a run of the container that was not our doing, or was: counted as a restart
                       // when seen before
   oom_killed,

@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <unordered_set>
+#include <utility>
 
 #include "core/impl.hpp"
 
@@ -231,8 +232,9 @@ void Core::Impl::accept_facts(Container& c, const ContainerFacts& facts) {
         s->unverified = false;
         s->failing_since.reset();
       }
-    } else if (s->probes.size() != c.info->settings.probes.size() ||
-               (old_info && old_info->settings.probes != c.info->settings.probes)) {
+    } else if (old_info && s->probes.size() == old_info->settings.probes.size()) {
+      carry_probes(*s, old_info->settings.probes);
+    } else if (s->probes.size() != c.info->settings.probes.size()) {
       reset_probes(*s, true);
     }
     if (c.status.health_stale && !s->stale_told) {
@@ -265,45 +267,58 @@ Service* Core::Impl::attach(Container& c) {
     if (s->key == key || (s->op.phase >= Phase::preparing && s->op.container == c.id)) return s;
     detach(c);
   }
-  auto known = keys_.find(key);
-  if (known == keys_.end()) {
-    if (services_.size() >= config_.max_services) {
-      if (!full_told_) {
-        full_told_ = true;
-        Notice n;
-        n.kind = NoticeKind::too_many_services;
-        n.text = "more than " + std::to_string(config_.max_services) +
-                 " services: the others are not watched";
-        tell(std::move(n));
-      }
-      return nullptr;
+  const auto known = keys_.find(key);
+  Service* s =
+      known == keys_.end() ? create_service(key, c.info->settings) : &services_.at(known->second);
+  if (s == nullptr) return nullptr;
+  if (s->target) {
+    if (!std::exchange(c.shadow_told, true)) {
+      tell(*s, NoticeKind::label_warning,
+           "container " + c.id.short_hex() + " has the identity of the target " + s->name +
+               ": it is not watched");
     }
-    const ServiceId id = ++last_service_;
-    known = keys_.emplace(key, id).first;
-    Service& s = services_[id];
-    s.id = id;
-    s.key = key;
-    s.since = now_;
-    if (const auto kept = restored_.find(key); kept != restored_.end()) {
-      const auto& r = kept->second;
-      s.budget = c.info->settings.budget;
-      s.ledger.restore(r.budget_left, s.budget);
-      s.quarantined = r.quarantined;
-      if (s.quarantined)
-        s.trial_at = c.info->settings.trial > Duration{}
-                         ? after(now_, std::min(r.trial_in, c.info->settings.trial))
-                         : never;
-      if (r.maintenance_left > Duration{}) s.maintenance_until = after(now_, r.maintenance_left);
-      restored_.erase(kept);
-    }
-    by_service_name_[key.service].push_back(id);
-    rename(key.service);
-    tell(s, NoticeKind::service_added, "watching " + s.name);
+    return nullptr;
   }
-  Service& s = services_.at(known->second);
-  s.containers.push_back(c.id);
-  c.service = s.id;
-  s.empty_since = never;
+  s->containers.push_back(c.id);
+  c.service = s->id;
+  s->empty_since = never;
+  return s;
+}
+
+// nullptr: there are too many.
+Service* Core::Impl::create_service(const ServiceKey& key, const ServiceSettings& settings) {
+  if (services_.size() >= config_.max_services) {
+    if (!full_told_) {
+      full_told_ = true;
+      Notice n;
+      n.kind = NoticeKind::too_many_services;
+      n.text = "more than " + std::to_string(config_.max_services) +
+               " services: the others are not watched";
+      tell(std::move(n));
+    }
+    return nullptr;
+  }
+  const ServiceId id = ++last_service_;
+  keys_.emplace(key, id);
+  Service& s = services_[id];
+  s.id = id;
+  s.key = key;
+  s.since = now_;
+  if (const auto kept = restored_.find(key); kept != restored_.end()) {
+    const auto& r = kept->second;
+    s.budget = settings.budget;
+    s.ledger.restore(r.budget_left, s.budget);
+    s.quarantined = r.quarantined;
+    if (s.quarantined)
+      s.trial_at =
+          settings.trial > Duration{} ? after(now_, std::min(r.trial_in, settings.trial)) : never;
+    if (r.maintenance_left > Duration{}) s.maintenance_until = after(now_, r.maintenance_left);
+    restored_.erase(kept);
+  }
+  by_service_name_[key.service].push_back(id);
+  rename(key.service);
+  cover(s);
+  tell(s, NoticeKind::service_added, "watching " + s.name);
   return &s;
 }
 
@@ -334,17 +349,24 @@ void Core::Impl::choose_current(Service& s) {
       best = &c;
     }
   }
-  if (s.containers.size() <= 1)
+  if (s.containers.size() <= 1) {
     s.crowded_since = never;
-  else if (s.crowded_since == never)
+    // The old one is gone; it is over once the new one runs.
+    if (best == nullptr || rank(best->status.run) == 2) s.recreate_until = Time::min();
+  } else if (s.crowded_since == never) {
     s.crowded_since = now_;
+    s.recreate_until = after(now_, recreate_hold);
+    tell(s, NoticeKind::recreating,
+         s.name + " is being recreated: failures are not judged meanwhile, for " +
+             in_words(recreate_hold) + " at most");
+  }
   const auto chosen = best == nullptr ? std::nullopt : std::optional{best->id};
   if (s.containers.empty() && s.empty_since == never) s.empty_since = now_;
   if (chosen == s.current) return;
   const bool had = s.current.has_value();
   s.current = chosen;
   if (had) current_changed(s);
-  s.probes.clear();
+  drop_probes(s);
   if (chosen) {
     reset_probes(s, !had);
     take_up(s);
@@ -391,14 +413,14 @@ void Core::Impl::rename(const std::string& service_name) {
   }
 }
 
-void Core::Impl::remove_service(ServiceId id) {
+void Core::Impl::remove_service(ServiceId id, std::string text) {
   Service& s = services_.at(id);
   leave_ready(s);
   if (s.op.id != 0) operations_.erase(s.op.id);
   if (s.counted) --watched_;
   out_->emplace_back(StoreService{ServiceRecord{.key = s.key, .budget_left = {}}});
-  tell(s, NoticeKind::service_removed,
-       s.name + " has had no container for " + in_words(forget_after) + ": no longer watched");
+  tell(s, NoticeKind::service_removed, std::move(text));
+  drop_probes(s);
   const std::string name = s.key.service;
   std::erase(by_service_name_[name], id);
   if (by_service_name_[name].empty()) by_service_name_.erase(name);

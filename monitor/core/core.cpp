@@ -3,6 +3,7 @@
 #include "core/core.hpp"
 
 #include <algorithm>
+#include <utility>
 
 #include "core/impl.hpp"
 
@@ -28,10 +29,10 @@ std::string_view phase_name(Phase p) {
 
 }  // namespace
 
-void Core::Impl::on(const Event& event, Time now, Actions& out) {
+void Core::Impl::on(Event event, Time now, Actions& out) {
   now_ = std::max(now_, now);
   out_ = &out;
-  std::visit([this](const auto& e) { handle(e); }, event);
+  std::visit([this](auto& e) { handle(e); }, event);
   fire_deadlines();
   pump_ready();
   out_ = nullptr;
@@ -87,7 +88,10 @@ void Core::Impl::handle(const EngineLost& event) {
   }
 }
 
-void Core::Impl::handle(const Reconfigured& event) { config_ = event.config; }
+void Core::Impl::handle(const Reconfigured& event) {
+  config_ = event.config;
+  sight_.set_limit(config_.blind_hold);
+}
 
 void Core::Impl::handle(const SetMaintenance& event) {
   const auto it = keys_.find(event.key);
@@ -99,8 +103,8 @@ void Core::Impl::handle(const SetMaintenance& event) {
          s.name + " is in maintenance for " + in_words(s.maintenance_until - now_) +
              ": it is watched but not healed");
     store(s);
-  } else {
-    s.maintenance_until = Time::min();
+  } else if (now_ < s.maintenance_until) {
+    s.maintenance_until = now_;
   }
   evaluate(s);
 }
@@ -139,18 +143,25 @@ void Core::Impl::fire_deadlines() {
         "the hold is over: healing at most " + std::to_string(config_.max_concurrent) + " at once";
     tell(std::move(n));
   }
+  sight_changed(sight_.settle(now_));
+  close_windows();
   while (const auto id = service_due_.pop(now_)) {
     Service& s = services_.at(*id);
     if (s.empty_since != never && now_ >= after(s.empty_since, forget_after)) {
-      remove_service(*id);
+      remove_service(*id, s.name + " has had no container for " + in_words(forget_after) +
+                              ": no longer watched");
       continue;
     }
     if (now_ >= s.stale_check) {
       s.stale_check = never;
       if (Container* c = current(s); c != nullptr) want_inspect(*c);
     }
-    run_probes(s);
-    evaluate(s);
+    const bool news = run_probes(s);
+    // Most often only a probe was due, which changes nothing.
+    if (news || now_ >= s.other_due)
+      evaluate(s);
+    else
+      schedule(s);
   }
   if (now_ >= restored_until_) {
     restored_until_ = never;
@@ -160,19 +171,18 @@ void Core::Impl::fire_deadlines() {
   }
 }
 
-Time Core::Impl::due_of(const Service& s) const {
+Time Core::Impl::other_due(const Service& s) const {
   Time due = s.empty_since == never ? never : after(s.empty_since, forget_after);
   const auto at = [&](Time t) { due = std::min(due, t); };
-  if (s.overlays.maintenance) at(s.maintenance_until);
+  if (now_ < s.maintenance_until) at(s.maintenance_until);
+  if (recreating(s)) at(s.recreate_until);
   if (const auto t = s.flap.due()) at(*t);
-  if (s.overlays.blind) return due;  // everything else waits for the Engine
+  if (s.flap.active() && s.better_since != never) at(after(s.better_since, s.flap.hold()));
+  if (unseen(s)) return due;  // everything else waits for the Engine
   at(s.stale_check);
-  at(probes_due(s));
   const Container* c = current(s);
   if (c == nullptr) return due;
   if (const auto t = s.ledger.next_forgiveness(s.budget, now_)) at(*t);
-  if (s.crowded_since != never && now_ < after(s.crowded_since, recreate_hold))
-    at(after(s.crowded_since, recreate_hold));
   if (s.op.phase <= Phase::waiting && now_ < c->busy_until) at(c->busy_until);
   const Time grace_end = after(c->run_began, start_grace(*c->info));
   if (c->status.run == RunState::running && now_ < grace_end && s.judged.state == State::starting)
@@ -202,7 +212,8 @@ Time Core::Impl::due_of(const Service& s) const {
 }
 
 void Core::Impl::schedule(Service& s) {
-  const Time due = due_of(s);
+  s.other_due = other_due(s);
+  const Time due = std::min(s.other_due, probes_due(s));
   // Whatever is due now has just been looked at: never twice in the same instant.
   service_due_.set(s.id, due <= now_ ? now_ + 1ms : due);
 }
@@ -212,6 +223,8 @@ std::optional<Time> Core::Impl::next_deadline() const {
   if (const auto t = service_due_.next()) due = std::min(due, *t);
   if (const auto t = container_due_.next()) due = std::min(due, *t);
   if (const auto t = storm_.until()) due = std::min(due, *t);
+  if (const auto t = sight_.due()) due = std::min(due, *t);
+  for (const auto& w : windows_) due = std::min(due, w.until);
   due = std::min(due, restored_until_);
   return due == never ? std::nullopt : std::optional{due};
 }
@@ -250,30 +263,37 @@ ServiceView Core::Impl::view(const Service& s) const {
   v.restarts = s.restarts;
   v.phase = phase_name(s.op.phase);
   v.decision = decision(s);
+  v.target = s.target != nullptr;
+  v.maintenance = why_maintenance(s);
   if (s.op.phase == Phase::waiting) v.next_attempt = s.op.due;
   const Container* c = current(s);
+  if (s.target) {
+    v.settings = {s.target, &s.target->settings};
+  } else if (c != nullptr) {
+    v.settings = {c->info, &c->info->settings};
+  }
+  for (std::size_t i = 0; i < s.probes.size(); ++i) {
+    const auto& p = s.probes[i];
+    const auto& spec = v.settings->probes[i];
+    v.probes.push_back({spec.name, spec.url, p.judge.verdict().has_value(),
+                        p.judge.verdict().value_or(Verdict::pass), p.sentence, p.last, p.took});
+  }
   if (c == nullptr) return v;
   v.container = c->id;
   v.container_name = c->info->name;
   v.image = c->info->image;
   v.status = c->status;
-  v.settings = c->info->settings;
   v.budget_remaining = s.ledger.remaining(s.budget);
-  for (std::size_t i = 0; i < s.probes.size(); ++i) {
-    const auto& p = s.probes[i];
-    const auto& spec = c->info->settings.probes[i];
-    v.probes.push_back({spec.name, spec.url, p.judge.verdict().has_value(),
-                        p.judge.verdict().value_or(Verdict::pass), p.sentence, p.last, p.took});
-  }
   return v;
 }
 
 Core::Core(Config config) : impl_(std::make_unique<Impl>(config)) {}
 Core::~Core() = default;
 
-void Core::on(const Event& event, Time now, Actions& out) { impl_->on(event, now, out); }
+void Core::on(Event event, Time now, Actions& out) { impl_->on(std::move(event), now, out); }
 std::optional<Time> Core::next_deadline() const { return impl_->next_deadline(); }
 bool Core::engine_up() const { return impl_->engine_up_; }
+bool Core::blind() const { return impl_->sight_.blind(); }
 bool Core::storm() const { return impl_->storm_.holding(); }
 bool Core::synchronised() const {
   return impl_->engine_up_ && impl_->listed_ && impl_->first_inspects_ == 0;

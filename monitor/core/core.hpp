@@ -1,8 +1,9 @@
 #pragma once
 
-// The decision maker for one Engine. Pure: told events with a time, it answers with actions; the
-// same sequence always gives the same actions. The shell calls on() from one thread, performs the
-// actions outside of on(), feeds the results back, and calls on(Tick) at next_deadline() or later.
+// The decision maker for one Engine, and for the targets of the file, which need none. Pure: told
+// events with a time, it answers with actions; the same sequence always gives the same actions. The
+// shell calls on() from one thread, performs the actions outside of on(), feeds the results back,
+// and calls on(Tick) at next_deadline() or later.
 //
 // The core owns the deadline of everything it asked for: a lost answer cannot wedge a service.
 
@@ -29,6 +30,11 @@ struct ProbeView {
   Duration took{};
 };
 
+inline std::shared_ptr<const ServiceSettings> default_settings() {
+  static const auto settings = std::make_shared<const ServiceSettings>();
+  return settings;
+}
+
 /// What status, explain and metrics show of one service. Texts are escaped.
 struct ServiceView {
   ServiceId id = 0;
@@ -42,7 +48,9 @@ struct ServiceView {
   std::string container_name;
   std::string image;
   ContainerStatus status;
-  ServiceSettings settings;
+  std::shared_ptr<const ServiceSettings> settings = default_settings();  // never null
+  bool target = false;      // of the file: no container, watched only
+  std::string maintenance;  // why it is in maintenance: "asked for, 12 min left"; empty: it is not
   std::vector<ProbeView> probes;
   unsigned budget_remaining = 0;
   unsigned restarts = 0;             // starts of a known container seen by this process
@@ -59,12 +67,14 @@ class Core {
   Core& operator=(const Core&) = delete;
 
   /// Appends to `out`. `now` must not go backwards; an earlier time counts as the latest one seen.
-  void on(const Event& event, Time now, Actions& out);
+  void on(Event event, Time now, Actions& out);
 
   /// When on(Tick) is due at the latest; nullopt: nothing is pending.
   std::optional<Time> next_deadline() const;
 
   bool engine_up() const;
+  /// Our own network or resolver seems to fail, and judgement is held.
+  bool blind() const;
   bool storm() const;
   /// False until the first list after start has been worked through.
   bool synchronised() const;

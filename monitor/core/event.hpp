@@ -143,8 +143,11 @@ struct Config {
   Duration storm_window = 10s;
   unsigned storm_min = 5;          // services
   double storm_fraction = 0.5;     // of the Engine's watched services
-  unsigned max_services = 10'000;  // more are reported and not watched
-  std::uint64_t seed = 1;          // of the jitter
+  unsigned max_services = 10'000;  // containers' and targets together; more are reported and not
+                                   // watched
+  Duration blind_hold = 10min;  // longest hold of judgement while our own network or resolver seems
+                                // to fail; 0: none. See core/sight.hpp
+  std::uint64_t seed = 1;       // of the jitter
   bool operator==(const Config&) const = default;
 };
 struct Reconfigured {

@@ -71,11 +71,13 @@ void Impl::handle(const ProbeFinished& event) {
       // When the server's fate is decided, it shall be known whether the network is to blame.
       if (!gateway) recheck_gateways();
     }
-    const unsigned rise = check.judge.verdict() ? spec.rise : 1;
-    changed = check.judge.add(found.verdict, spec.fall, rise);
+    JudgeRule rule = rule_of(spec);
+    if (!check.judge.verdict()) rule.rise = 1;
+    changed = check.judge.add(found.verdict, rule);
   }
-  const Duration interval =
-      check.judge.pending() ? std::min(spec.fast_interval, spec.interval) : spec.interval;
+  const Duration interval = check.judge.pending(rule_of(spec))
+                                ? std::min(spec.fast_interval, spec.interval)
+                                : spec.interval;
   check.next = std::max(after(check.slot, interval), now_);
   schedule(check);
   if (changed && !gateway) touch(check);

@@ -1,6 +1,7 @@
 #pragma once
 
-// The parts of Core, one file each: containers.cpp (facts), probing.cpp (own probes), states.cpp
+// The parts of Core, one file each: containers.cpp (facts), targets.cpp (targets and windows of the
+// file), probing.cpp (own probes), states.cpp
 // (judgement -> state), healing.cpp (whether and when to act), operation.cpp (from asking the
 // Engine to verified), core.cpp (dispatch, deadlines, views).
 
@@ -15,15 +16,16 @@
 #include "core/deadlines.hpp"
 #include "core/rng.hpp"
 #include "core/service.hpp"
+#include "core/sight.hpp"
 #include "core/storm.hpp"
 
 namespace sentinel::core {
 
 class Core::Impl {
  public:
-  explicit Impl(Config config) : config_(config), rng_(config.seed) {}
+  explicit Impl(Config config) : config_(config), rng_(config.seed), sight_(config.blind_hold) {}
 
-  void on(const Event& event, Time now, Actions& out);
+  void on(Event event, Time now, Actions& out);
   std::optional<Time> next_deadline() const;
   ServiceView view(const Service& service) const;
 
@@ -37,6 +39,14 @@ class Core::Impl {
   bool listed_ = false;
   std::size_t first_inspects_ = 0;  // containers never inspected yet
   Storm storm_;
+  Sight sight_;
+  std::vector<ServiceId> waiting_;  // with failures that wait for what is found out about our sight
+  struct Window {
+    MaintenanceWindow window;
+    Time until;
+  };
+  std::vector<Window> windows_;  // open ones
+  std::size_t targets_ = 0;
   bool full_told_ = false;
 
   std::unordered_map<ContainerId, Container> containers_;
@@ -67,11 +77,9 @@ class Core::Impl {
   void handle(const EngineLost&);
   void handle(const Reconfigured&);
   void handle(const SetMaintenance&);
-  void handle(const SetTargets&) {}
-  void handle(const SetWindows&) {}
   void fire_deadlines();
   void schedule(Service&);
-  Time due_of(const Service&) const;
+  Time other_due(const Service&) const;
   void drop_restored_intents();
 
   // containers.cpp
@@ -92,16 +100,33 @@ class Core::Impl {
   void choose_current(Service&);
   void current_changed(Service&);
   void rename(const std::string& service_name);
-  void remove_service(ServiceId);
+  Service* create_service(const ServiceKey&, const ServiceSettings&);
+  void remove_service(ServiceId, std::string text);
   void hint_intent(Container&, HintKind);
   bool own_hint(const Container&) const;
 
+  // targets.cpp
+  void handle(const SetTargets&);
+  void handle(const SetWindows&);
+  void set_target(Service&, std::shared_ptr<const TargetInfo>);
+  void take_from_containers(Service&);
+  void give_to_containers(const ServiceKey&);
+  void cover(Service&);
+  void close_windows();
+
   // probing.cpp
-  void handle(const ProbeFinished&);
+  void handle(ProbeFinished&);
   void reset_probes(Service&, bool spread);
-  void run_probes(Service&);
+  void carry_probes(Service&, const std::vector<ProbeSpec>& old_specs);
+  void drop_probes(Service&);
+  void first_slot(Probe&, Duration spread);
+  bool run_probes(Service&);
+  bool probing(const Service&) const;
+  bool feed_waiting(Probe&, const ProbeSpec&);
+  void sight_changed(Sight::Change);
   Time probes_due(const Service&) const;
   Duration probe_interval(const Service&, const Probe&, const ProbeSpec&) const;
+  bool sighted(const Service&) const;
 
   // states.cpp
   void evaluate(Service&);
@@ -109,6 +134,9 @@ class Core::Impl {
   State state_of(const Service&, const Judgement&) const;
   void enter(Service&, State, std::string reason, ProbeReason);
   void overlays(Service&);
+  void watch_flapping(Service&);
+  bool improvement_held(const Service&) const;
+  std::string why_maintenance(const Service&) const;
   std::string why_not(const Service&) const;
   std::string decision(const Service&) const;
   void tell_left_alone(Service&);
@@ -154,6 +182,15 @@ class Core::Impl {
   const Container* current(const Service& s) const {
     return s.current ? &containers_.at(*s.current) : nullptr;
   }
+  /// nullptr: neither a target nor a container.
+  const ServiceSettings* settings(const Service& s) const {
+    if (s.target) return &s.target->settings;
+    const Container* c = current(s);
+    return c == nullptr ? nullptr : &c->info->settings;
+  }
+  /// The Engine does not say how it is: nothing is judged.
+  bool unseen(const Service& s) const { return !s.target && (!engine_up_ || !listed_); }
+  bool recreating(const Service& s) const { return now_ < s.recreate_until; }
   ServiceRecord record(const Service&) const;
   void store(Service& s) { out_->emplace_back(StoreService{record(s)}); }
   Notice notice(const Service&, NoticeKind, std::string text) const;

@@ -112,6 +112,10 @@ void judge_running(const JudgementInput& in, Judgement& out) {
       out.reason = probes_pass ? "health check and probes pass" : "health check passes";
     else
       out.reason = probes_pass ? "probes pass" : "running, without health check";
+    if (in.target && !probes_pass) {
+      out.state = State::unknown;
+      out.reason = "it has no probe";
+    }
   }
 }
 
@@ -127,7 +131,15 @@ bool Purpose::on_purpose(int exit_code, bool oom_killed) const {
 
 Judgement judge(const JudgementInput& in) {
   Judgement out;
-  if (in.info == nullptr || in.status == nullptr) {
+  if (in.target) {
+    ContainerStatus running;
+    running.run = RunState::running;
+    JudgementInput probes = in;
+    probes.status = &running;
+    judge_running(probes, out);
+    return out;
+  }
+  if (in.status == nullptr) {
     out.state = State::stopped;
     out.reason = "no container";
     return out;

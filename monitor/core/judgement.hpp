@@ -71,8 +71,8 @@ struct Judgement {
 };
 
 struct JudgementInput {
-  const ContainerInfo* info = nullptr;
-  const ContainerStatus* status = nullptr;
+  const ContainerStatus* status = nullptr;  // null: there is no container
+  bool target = false;                      // there is none to be: probes alone judge
   std::span<const ProbeInput> probes;
   Purpose purpose;
   bool in_grace = false;

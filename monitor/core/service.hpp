@@ -40,6 +40,7 @@
 #include "core/judgement.hpp"
 #include "core/ledger.hpp"
 #include "core/probe_judge.hpp"
+#include "core/sight.hpp"
 #include "core/types.hpp"
 
 namespace sentinel::core {
@@ -61,7 +62,7 @@ inline constexpr Duration settle_time =
 inline constexpr Duration own_hints_for =
     2s;  // events of our own operation may trail its answer by this
 inline constexpr Duration recreate_hold =
-    2min;  // two containers of one identity: a deployment is under way
+    2min;  // two containers of one identity: a deployment is under way, until the new one runs
 inline constexpr Duration forget_after = 10min;  // a service without container
 
 struct Container {
@@ -80,7 +81,8 @@ struct Container {
   bool again = false;       // something happened since it was sent
   unsigned tries = 0;
   Time retry_at = never;
-  bool awaited = true;  // not inspected yet, and counted in Impl::first_inspects_
+  bool awaited = true;       // not inspected yet, and counted in Impl::first_inspects_
+  bool shadow_told = false;  // that a target has its identity
 };
 
 struct Probe {
@@ -89,13 +91,16 @@ struct Probe {
   bool running = false;
   bool passed_in_run = false;
   Time next = never;  // start, or deadline of the answer while running
-  Time slot{};  // the due time of the latest start; the next is counted from here, so that nothing
-                // drifts
+  Time slot{};        // of the latest start, without jitter: the next is counted from here, so that
+                      // nothing drifts
+  Time next_slot{};
   std::string sentence;
   ProbeReason reason = ProbeReason::none;
   std::optional<Time> last;
   Duration took{};
   bool address_told = false;
+  Sight::Host* host = nullptr;  // what it says about our own sight; null: nothing
+  unsigned waiting = 0;         // failures that are not judged yet, see core/sight.hpp
 };
 
 enum class Phase : std::uint8_t {
@@ -151,7 +156,9 @@ struct Service {
   std::string name;
   std::vector<ContainerId> containers;  // with this identity; usually one
   std::optional<ContainerId> current;
-  Time crowded_since = never;  // more than one container since
+  std::shared_ptr<const TargetInfo> target;  // null: a container's
+  Time crowded_since = never;                // more than one container since
+  Time recreate_until = Time::min();
   Time empty_since = never;
 
   State state = State::unknown;
@@ -162,6 +169,9 @@ struct Service {
   Judgement judged;
   std::optional<Time> down_since;
   Time maintenance_until = Time::min();
+  Time window_until = Time::min();  // of the open windows that cover it, the latest
+  std::string window;               // its name
+  Time other_due = never;           // when something else than a probe is due
 
   Budget budget;  // as last configured, also while there is no container
   Ledger ledger;
@@ -176,9 +186,11 @@ struct Service {
   Time trial_at = never;
   bool unverified =
       false;  // the last operation did not make it healthy: a failure of its own until it is
-  std::string alone_because;  // last reason told for leaving it alone
-  std::optional<bool> well;   // of the last settled state, for flapping
-  bool counted = false;       // in Impl::watched_
+  std::string alone_because;            // last reason told for leaving it alone
+  std::optional<unsigned> judged_rank;  // of the latest healthy, degraded, unhealthy judged
+  std::optional<unsigned> shown_rank;   // and shown
+  Time better_since = never;            // judged better than shown since
+  bool counted = false;                 // in Impl::watched_
   unsigned restarts = 0;
   Time stale_check = never;
   bool stale_told = false;

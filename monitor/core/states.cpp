@@ -12,24 +12,38 @@ bool down(State s) {
   return s == State::unhealthy || s == State::recovering || s == State::quarantined;
 }
 
+// The smaller the better; nullopt: neither well nor unwell.
+std::optional<unsigned> rank(State s) {
+  if (s == State::healthy) return 0;
+  if (s == State::degraded) return 1;
+  if (down(s)) return 2;
+  return std::nullopt;
+}
+
 }  // namespace
 
 Judgement Core::Impl::judge_now(const Service& s) const {
   const Container* c = current(s);
-  if (c == nullptr) return judge({});
+  if (c == nullptr && !s.target) return judge({});
+  const auto& specs = settings(s)->probes;
   std::vector<ProbeInput> inputs;
   inputs.reserve(s.probes.size());
   for (std::size_t i = 0; i < s.probes.size(); ++i) {
     const auto& p = s.probes[i];
-    inputs.push_back({.spec = &c->info->settings.probes[i],
+    inputs.push_back({.spec = &specs[i],
                       .verdict = p.judge.verdict(),
                       .passed_in_run = p.passed_in_run,
                       .ignored = p.address_told && !p.judge.verdict(),
                       .sentence = &p.sentence,
                       .reason = p.reason});
   }
-  return judge({.info = c->info.get(),
-                .status = &c->status,
+  if (s.target) {
+    JudgementInput input;
+    input.target = true;
+    input.probes = inputs;
+    return judge(input);
+  }
+  return judge({.status = &c->status,
                 .probes = inputs,
                 .purpose = c->purpose,
                 .in_grace = now_ < after(c->run_began, start_grace(*c->info)),
@@ -40,11 +54,12 @@ Judgement Core::Impl::judge_now(const Service& s) const {
 // for the moment at which an operation is sent.
 void Core::Impl::evaluate(Service& s) {
   overlays(s);
-  if (s.overlays.blind) {
+  if (unseen(s)) {
     schedule(s);
     return;
   }
   s.judged = judge_now(s);
+  watch_flapping(s);
   const Container* c = current(s);
   const bool counted =
       c != nullptr && (c->status.run == RunState::running || c->status.run == RunState::restarting);
@@ -58,7 +73,7 @@ void Core::Impl::evaluate(Service& s) {
   // The failure is shown before what is done about it.
   const bool settled = s.op.phase == Phase::idle || s.op.phase == Phase::waiting;
   if (settled) enter(s, state_of(s, s.judged), s.judged.reason, s.judged.probe_reason);
-  heal(s);
+  if (!s.target) heal(s);
   enter(s, state_of(s, s.judged), s.judged.reason, s.judged.probe_reason);
   if (s.quarantined && well(s.state) && s.op.phase != Phase::verifying) {
     s.quarantined = false;
@@ -81,6 +96,13 @@ State Core::Impl::state_of(const Service& s, const Judgement& j) const {
     return s.state == State::recovering ? State::unhealthy : s.state;
   }
   const bool failing = j.failing() || (s.unverified && !well(j.state));
+  if (failing && recreating(s) && !down(s.state)) return s.state;
+  // A new probe of a target is not known yet: that takes nothing away.
+  if (s.target && j.state == State::unknown) return s.state;
+  if (improvement_held(s))
+    return s.shown_rank == 1U ? State::degraded
+           : s.quarantined    ? State::quarantined
+                              : State::unhealthy;
   if (failing) return s.quarantined ? State::quarantined : State::unhealthy;
   return j.state;
 }
@@ -91,6 +113,12 @@ void Core::Impl::enter(Service& s, State to, std::string reason, ProbeReason pro
              (s.op.phase == Phase::verifying ? ": waiting to be healthy" : " under way");
   if (s.unverified && (to == State::unhealthy || to == State::quarantined) && !s.judged.failing()) {
     reason = "still " + reason + " after a restart";
+  }
+  if (improvement_held(s) && rank(to) == s.shown_rank && !s.judged.failing()) {
+    reason = "flapping: it looks " + std::string{to_string(s.judged.state)} +
+             " and is taken for that once it has for " + in_words(s.flap.hold());
+  } else if (recreating(s) && (s.judged.failing() || to == State::stopped)) {
+    reason = "being recreated";
   }
   if (to == s.state) {
     s.reason = std::move(reason);
@@ -107,7 +135,8 @@ void Core::Impl::enter(Service& s, State to, std::string reason, ProbeReason pro
                .probe_reason = probe_reason,
                .in_previous = now_ - s.since,
                .down_for = {},
-               .maintenance = s.overlays.maintenance};
+               .maintenance = s.overlays.maintenance,
+               .flapping = s.flap.active()};
   const bool was_down = down(s.state);
   s.state = to;
   s.since = now_;
@@ -120,11 +149,12 @@ void Core::Impl::enter(Service& s, State to, std::string reason, ProbeReason pro
     s.down_since.reset();
   }
   out_->emplace_back(std::move(t));
-  if (well(to) || down(to)) {
-    if (s.well && *s.well != well(to)) s.flap.add(now_);
-    s.well = well(to);
+  if (const auto r = rank(to)) {
+    if (s.flap.active() && s.shown_rank && *r < *s.shown_rank) s.flap.released();
+    s.shown_rank = r;
+    s.better_since = never;
   }
-  if (to == State::unhealthy && !was_down) {
+  if (to == State::unhealthy && !was_down && !s.target) {
     if (const auto count = storm_.add(s.id, watched_, config_, now_)) {
       Notice n;
       n.kind = NoticeKind::storm_began;
@@ -136,25 +166,45 @@ void Core::Impl::enter(Service& s, State to, std::string reason, ProbeReason pro
   }
 }
 
+// Counts changes of what is judged, and how long it has been better than what is shown.
+void Core::Impl::watch_flapping(Service& s) {
+  const auto r = rank(s.judged.failing() ? State::unhealthy : s.judged.state);
+  if (r && s.judged_rank && *r != *s.judged_rank) s.flap.add(now_);
+  if (r) s.judged_rank = r;
+  if (!r || !s.shown_rank || *r >= *s.shown_rank)
+    s.better_since = never;
+  else if (s.better_since == never)
+    s.better_since = now_;
+}
+
+bool Core::Impl::improvement_held(const Service& s) const {
+  return s.flap.active() && s.better_since != never && now_ < after(s.better_since, s.flap.hold());
+}
+
 void Core::Impl::overlays(Service& s) {
   const Container* c = current(s);
   auto& o = s.overlays;
-  o.blind = !engine_up_ || !listed_;
+  o.blind = unseen(s) || (sight_.blind() && sighted(s));
   o.paused = c != nullptr && c->status.run == RunState::paused;
-  const bool maintenance = now_ < s.maintenance_until;
-  if (o.maintenance && !maintenance) {
+  if (s.maintenance_until != Time::min() && now_ >= s.maintenance_until) {
     s.maintenance_until = Time::min();
     tell(s, NoticeKind::maintenance_ended, "maintenance of " + s.name + " is over");
     store(s);
   }
-  o.maintenance = maintenance;
+  o.maintenance = now_ < s.maintenance_until || now_ < s.window_until || recreating(s);
   if (s.flap.settle(now_)) {
-    if (s.flap.active())
+    if (s.flap.active()) {
       tell(s, NoticeKind::flapping,
            s.name + " is flapping: " + std::to_string(Flap::set_at) + " changes within " +
-               in_words(Flap::window));
-    else
-      tell(s, NoticeKind::flapping_ended, s.name + " has stopped flapping");
+               in_words(now_ - s.flap.since()) +
+               "; from now on single changes are not told, and one for the better has to last");
+    } else {
+      tell(s, NoticeKind::flapping_ended,
+           s.name + " has stopped flapping after " + in_words(now_ - s.flap.since()) + " and " +
+               std::to_string(s.flap.count()) + " changes: it is " +
+               std::string{to_string(s.judged.state)} +
+               (s.judged.failing() ? ": " + s.judged.reason : std::string{}));
+    }
   }
   o.flapping = s.flap.active();
   // Only time in which the service is known to be healthy counts for the budget.
@@ -173,18 +223,21 @@ bool Core::Impl::may_act(const Service& s) const {
 
 // Why nothing is done about a failure; empty: something may be done.
 std::string Core::Impl::why_not(const Service& s) const {
+  if (s.target) return "it is a target of the file: watched, never healed";
   const Container* c = current(s);
   if (c == nullptr) return "it has no container";
   const auto& info = *c->info;
-  if (s.overlays.maintenance) return "it is in maintenance";
+  if (now_ < s.maintenance_until) return "it is in maintenance";
+  if (now_ < s.window_until) return "maintenance window " + s.window + " is open";
   if (s.overlays.paused) return "it is paused";
   if (s.judged.policy_acts) return "its restart policy is at work";
   if (info.settings.ladder.empty()) return "sentinel.heal is none";
   if (info.swarm_task) return "it is a Swarm task: Swarm replaces it";
   if (info.auto_remove) return "it was started with --rm: its end is meant to be its removal";
   if (now_ < c->busy_until) return "an earlier operation on it has not been answered yet";
-  if (s.crowded_since != never && now_ < after(s.crowded_since, recreate_hold))
-    return "it is being recreated";
+  if (recreating(s)) return "it is being recreated";
+  if (s.overlays.blind && !s.judged.failures.unhealthy && !s.judged.failures.exited)
+    return "our own network or resolver fails";
   if (!may_act(s)) {
     if (s.judged.failures.exited) return "it exited, and sentinel.heal.on does not name exited";
     if (s.judged.failures.probe && !s.judged.failures.unhealthy)
@@ -202,8 +255,16 @@ void Core::Impl::tell_left_alone(Service& s) {
     tell(s, NoticeKind::left_alone, s.name + " is left alone: " + s.alone_because);
 }
 
+std::string Core::Impl::why_maintenance(const Service& s) const {
+  const auto left = [&](Time until) { return ", " + in_words(until - now_) + " left"; };
+  if (now_ < s.maintenance_until) return "asked for" + left(s.maintenance_until);
+  if (now_ < s.window_until) return "window " + s.window + left(s.window_until);
+  if (recreating(s)) return "being recreated" + left(s.recreate_until);
+  return {};
+}
+
 std::string Core::Impl::decision(const Service& s) const {
-  if (s.overlays.blind) return "the Engine does not answer: judgement and healing are held";
+  if (unseen(s)) return "the Engine does not answer: judgement and healing are held";
   const Container* c = current(s);
   const auto in = [&](Time t) { return in_words(t > now_ ? t - now_ : Duration{}); };
   switch (s.op.phase) {
@@ -226,6 +287,12 @@ std::string Core::Impl::decision(const Service& s) const {
     case Phase::verifying:
       return "acted on; it has " + in(s.op.deadline) + " left to become healthy";
     case Phase::idle: break;
+  }
+  if (s.overlays.blind)
+    return "our own network or resolver seems to fail: results that say so are not judged";
+  if (s.target) {
+    return well(s.judged.state) ? "nothing to do: it is " + std::string{to_string(s.state)}
+                                : "only watched, never healed: it is a target of the file";
   }
   if (c == nullptr) return "it has no container";
   if (s.overlays.paused) return "left alone: it is paused";

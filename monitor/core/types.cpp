@@ -184,6 +184,10 @@ std::string_view to_string(NoticeKind k) {
     case NoticeKind::flapping_ended: return "flapping_ended";
     case NoticeKind::maintenance: return "maintenance";
     case NoticeKind::maintenance_ended: return "maintenance_ended";
+    case NoticeKind::recreating: return "recreating";
+    case NoticeKind::blind: return "blind";
+    case NoticeKind::blind_ended: return "blind_ended";
+    case NoticeKind::blind_exhausted: return "blind_exhausted";
     case NoticeKind::container_started: return "container_started";
     case NoticeKind::oom_killed: return "oom_killed";
     case NoticeKind::service_added: return "service_added";

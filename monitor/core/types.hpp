@@ -70,10 +70,11 @@ std::string_view to_string(State);
 
 /// Overlays qualify a state without replacing it.
 struct Overlays {
-  bool maintenance = false;  // suspended by a person; nothing is healed
+  bool maintenance = false;  // by command, by a window of the file, or while Compose recreates the
+                             // container: nothing is healed
   bool flapping = false;     // many changes in a short time
-  bool blind = false;        // our own view is broken (Engine down): judgement and healing are held
-  bool paused = false;       // `docker pause`
+  bool blind = false;   // our own view is broken (Engine, network, resolver): judgement is held
+  bool paused = false;  // `docker pause`
   bool operator==(const Overlays&) const = default;
 };
 
@@ -189,6 +190,7 @@ Duration default_verify_timeout(const std::optional<HealthCheck>&);
 struct TargetInfo {
   ServiceKey key;
   ServiceSettings settings;  // every probe names its host; nothing is healed
+  bool witness = false;      // tells whether our own network works; see core/sight.hpp
   bool operator==(const TargetInfo&) const = default;
 };
 

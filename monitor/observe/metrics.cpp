@@ -124,10 +124,12 @@ class Metrics::Impl {
  private:
   static void engine(SeriesWriter& w, const Scrape& scrape) {
     std::string labels;
-    append_label(labels, "engine", scrape.engine);
-    w.family("sentinel_engine_up", "Whether the Engine answers and its events are read",
-             SeriesType::gauge);
-    w.sample(labels, scrape.engine_up ? 1 : 0);
+    if (scrape.engine_up) {
+      append_label(labels, "engine", scrape.engine);
+      w.family("sentinel_engine_up", "Whether the Engine answers and its events are read",
+               SeriesType::gauge);
+      w.sample(labels, *scrape.engine_up ? 1 : 0);
+    }
     std::string_view last;
     for (const Sample& sample : scrape.samples) {
       if (sample.name != last) {

@@ -10,6 +10,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -56,8 +57,8 @@ struct HistogramSample {
 struct Scrape {
   const std::vector<core::ServiceView>& services;
   core::Time now;
-  std::int64_t unix_ns = 0;  // wall clock of the same moment
-  bool engine_up = false;
+  std::int64_t unix_ns = 0;         // wall clock of the same moment
+  std::optional<bool> engine_up{};  // none: there is no Engine
   std::string engine = "default";
   std::vector<Sample> samples{};
   std::vector<HistogramSample> histograms{};

@@ -52,7 +52,8 @@ LogLevel level_of(State to) {
 }
 
 /// These states are always announced by a notice that says more: why, which attempt, how much
-/// budget is left.
+/// budget is left. (While flapping, no single change is told: the notices at its begin and end
+/// are.)
 bool told_by_notice(const core::Transition& t) {
   return t.to == State::recovering || t.to == State::quarantined;
 }
@@ -62,6 +63,8 @@ LogLevel level_of(NoticeKind kind) {
     case NoticeKind::heal_failed:
     case NoticeKind::quarantined:
     case NoticeKind::oom_killed:
+    case NoticeKind::blind:
+    case NoticeKind::blind_exhausted:
     case NoticeKind::engine_down: return LogLevel::error;
     case NoticeKind::heal_started:
     case NoticeKind::heal_abandoned:
@@ -73,6 +76,7 @@ LogLevel level_of(NoticeKind kind) {
     case NoticeKind::health_stale:
     case NoticeKind::label_warning:
     case NoticeKind::flapping:
+    case NoticeKind::flapping_ended:
     case NoticeKind::too_many_services: return LogLevel::warning;
     // The transition to healthy beside it tells how long it took.
     case NoticeKind::healed:
@@ -81,9 +85,10 @@ LogLevel level_of(NoticeKind kind) {
     case NoticeKind::heal_acted:
     case NoticeKind::storm_ended:
     case NoticeKind::engine_up:
-    case NoticeKind::flapping_ended:
+    case NoticeKind::blind_ended:
     case NoticeKind::maintenance:
     case NoticeKind::maintenance_ended:
+    case NoticeKind::recreating:
     case NoticeKind::service_added:
     case NoticeKind::service_removed: return LogLevel::info;
   }
@@ -92,7 +97,7 @@ LogLevel level_of(NoticeKind kind) {
 
 Line line_of_transition(const core::Transition& t) {
   Line line;
-  line.level = told_by_notice(t) ? LogLevel::debug : level_of(t.to);
+  line.level = told_by_notice(t) || t.flapping ? LogLevel::debug : level_of(t.to);
   line.event = "sentinel.service.transition";
   line.msg = sentence_of(t);
   add_service(line.fields, t.key, t.container);
@@ -104,6 +109,7 @@ Line line_of_transition(const core::Transition& t) {
   }
   if (t.down_for) line.fields.push_back({"down_ms", milliseconds(*t.down_for)});
   if (t.maintenance) line.fields.push_back({"maintenance", true});
+  if (t.flapping) line.fields.push_back({"flapping", true});
   return line;
 }
 

@@ -149,13 +149,13 @@ void ServiceCountsTable::keep_only(const std::vector<core::ServiceView>& service
   for (const core::ServiceView& view : services) {
     ServiceCounts* counts = ensure(view.id, view.key);
     if (counts == nullptr) {
-      probes_without_ += view.settings.probes.size();
+      probes_without_ += view.settings->probes.size();
       continue;
     }
     counts->failing = is_failing(view.state);
     counts->maintenance = view.overlays.maintenance;
     settle_downtime(*counts, now);
-    keep_probes(*counts, view.settings.probes);
+    keep_probes(*counts, view.settings->probes);
   }
 }
 

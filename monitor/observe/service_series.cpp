@@ -84,7 +84,7 @@ void recovery(SeriesWriter& w, Rows rows, const Distribution& other_recovery_tim
   for (const ServiceRow& row : rows) {
     for (std::size_t rung = 0; rung < rung_count; ++rung) {
       const auto action = static_cast<core::Rung>(rung);
-      const bool in_ladder = std::ranges::contains(row.view->settings.ladder, action);
+      const bool in_ladder = std::ranges::contains(row.view->settings->ladder, action);
       for (std::size_t i = 0; i < recovery_results.size(); ++i) {
         const std::uint32_t n = row.counts->recovery[rung][i];
         if (n == 0 && !(in_ladder && possible_result(action, i))) continue;

@@ -123,10 +123,11 @@ HttpResponse Api::livez() const {
 HttpResponse Api::readyz() const {
   const ProcessView process = source_.process();
   Json reasons = Json::array();
-  if (!process.engine_up) {
+  // Without an Engine there is nothing to wait for: targets are known from the start.
+  if (process.has_engine && !process.engine_up) {
     reasons.push_back(process.engine_reason.empty() ? "the Engine does not answer"
                                                     : process.engine_reason);
-  } else if (!process.synchronised) {
+  } else if (process.has_engine && !process.synchronised) {
     reasons.push_back("the first list of containers is still being worked through");
   }
   if (!process.store_durable) {

@@ -22,6 +22,7 @@ struct ProcessView {
   std::string version;
   std::string revision;
   core::Duration uptime{};
+  bool has_engine = true;
   bool engine_up = false;
   std::string engine;         // endpoint
   std::string engine_reason;  // why it is down; escaped
@@ -35,6 +36,7 @@ struct ProcessView {
   unsigned max_concurrent = 0;
   bool config_ok = true;  // of the last load
   std::string config_file;
+  std::size_t targets = 0;  // of the file
 };
 
 /// Where handlers get what they show. All are called on the server's thread.

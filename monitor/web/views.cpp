@@ -4,6 +4,7 @@
 #include <nlohmann/json.hpp>
 
 #include "observe/text.hpp"
+#include "protocol/probe_settings.hpp"
 #include "protocol/settings.hpp"
 
 namespace sentinel::web {
@@ -69,8 +70,8 @@ Json settings_json(const core::ServiceSettings& s) {
     json[prefix] = probe.url;
     json[prefix + ".interval"] = protocol::format_duration(probe.interval);
     json[prefix + ".timeout"] = protocol::format_duration(probe.timeout);
-    json[prefix + ".fall"] = probe.fall;
-    json[prefix + ".rise"] = probe.rise;
+    json[prefix + ".fall"] = protocol::format_threshold(probe.fall, probe.fall_of);
+    json[prefix + ".rise"] = protocol::format_threshold(probe.rise, probe.rise_of);
   }
   return json;
 }
@@ -95,6 +96,8 @@ Json summary_json(const core::ServiceView& view, const Moment& moment) {
   json["for_seconds"] = seconds(moment.now - view.since);
   json["reason"] = view.reason;
   json["overlays"] = overlays_json(view.overlays);
+  json["maintenance"] = view.maintenance;
+  json["target"] = view.target;
   json["decision"] = view.decision;
   json["phase"] = view.phase;
   json["next_attempt"] = view.next_attempt ? Json(moment.wall(*view.next_attempt)) : Json(nullptr);
@@ -120,7 +123,7 @@ Json detail_json(const core::ServiceView& view, const Moment& moment) {
   engine["address"] = view.status.address;
   json["engine"] = std::move(engine);
   json["probes"] = probes_json(view, moment);
-  json["settings"] = settings_json(view.settings);
+  json["settings"] = settings_json(*view.settings);
   return json;
 }
 
@@ -130,6 +133,7 @@ Json process_json(const ProcessView& process) {
   json["revision"] = process.revision;
   json["uptime_seconds"] = seconds(process.uptime);
   Json engine;
+  engine["configured"] = process.has_engine;
   engine["endpoint"] = process.engine;
   engine["up"] = process.engine_up;
   engine["reason"] = process.engine_up ? std::string{} : process.engine_reason;
@@ -141,6 +145,7 @@ Json process_json(const ProcessView& process) {
   json["healing"] = {{"in_flight", process.operations_in_flight},
                      {"max_concurrent", process.max_concurrent},
                      {"storm_hold", process.storm}};
+  json["targets"] = process.targets;
   json["config"] = {{"file", process.config_file}, {"ok", process.config_ok}};
   return json;
 }

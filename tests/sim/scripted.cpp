@@ -1,5 +1,6 @@
 #include "sim/scripted.hpp"
 
+#include <iterator>
 #include <stdexcept>
 
 namespace sentinel::sim {
@@ -48,6 +49,21 @@ void Script::connect() {
   feed(EngineConnected{"1.45", "26.1.5"});
   list(true);
   run(100ms);
+}
+
+std::shared_ptr<const TargetInfo> Script::target(const std::string& name, const std::string& host,
+                                                 const TargetTweak& tweak) {
+  TargetInfo info;
+  info.key = {"net", name, 1};
+  ProbeSpec probe;
+  probe.name = "port";
+  probe.kind = ProbeKind::tcp;
+  probe.url = "tcp://" + host + ":25";
+  probe.host = host;
+  probe.port = 25;
+  info.settings.probes = {probe};
+  if (tweak) tweak(info);
+  return std::make_shared<const TargetInfo>(std::move(info));
 }
 
 void Script::lose_engine() { feed(EngineLost{"connection refused"}); }
@@ -174,7 +190,16 @@ void Script::perform(const Action& action) {
   } else if (const auto* probe = std::get_if<StartProbe>(&action)) {
     probes.push_back(*probe);
     if (hold_probes) return;
-    at(1ms, [this, token = probe->token, id = probe->container] {
+    at(1ms, [this, token = probe->token, id = probe->container, host = probe->spec->host] {
+      if (!host.empty()) {
+        ProbeFinished result;
+        result.token = token;
+        const auto said = host_says.find(host);
+        if (said != host_says.end()) result.outcome = said->second;
+        if (said == host_says.end()) result.outcome.verdict = Verdict::pass;
+        feed(result);
+        return;
+      }
       const auto model = containers_.find(id);
       const bool well = model != containers_.end() &&
                         model->second.status.run == RunState::running &&
@@ -290,6 +315,13 @@ std::size_t Script::sent(const ContainerId& id) const {
 std::size_t Script::sent(const ContainerId& id, Step step) const {
   return static_cast<std::size_t>(std::ranges::count_if(
       operations, [&](const Operate& o) { return o.id == id && o.step == step; }));
+}
+
+std::vector<Transition> Script::changes(const std::string& name) const {
+  std::vector<Transition> found;
+  std::ranges::copy_if(transitions, std::back_inserter(found),
+                       [&](const Transition& t) { return t.key.service == name; });
+  return found;
 }
 
 const Notice* Script::last(NoticeKind kind) const {

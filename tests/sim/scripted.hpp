@@ -8,6 +8,7 @@
 #include <deque>
 #include <functional>
 #include <map>
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -31,6 +32,10 @@ class Script {
   ContainerId add(const std::string& name, const Tweak& tweak = {});
   /// EngineConnected and the first list; runs until everything has been inspected.
   void connect();
+  /// A target of the file with one TCP probe, every 5 s, fall 3, rise 2.
+  using TargetTweak = std::function<void(TargetInfo&)>;
+  static std::shared_ptr<const TargetInfo> target(const std::string& name, const std::string& host,
+                                                  const TargetTweak& tweak = {});
   void lose_engine();
   /// Connected again; `after_gap` list.
   void regain_engine();
@@ -56,11 +61,12 @@ class Script {
   bool hold_store = false;
   bool store_works = true;
   bool hold_probes = false;
-  bool manual = false;                        // operations are only recorded
-  std::map<ContainerId, bool> cured;          // by a restart; default true
-  std::map<ContainerId, bool> hung;           // ignores SIGTERM
-  std::map<ContainerId, Verdict> probe_says;  // default: pass while healthy
-  Duration boot = 4s;                         // from start to healthy or unhealthy
+  bool manual = false;                            // operations are only recorded
+  std::map<ContainerId, bool> cured;              // by a restart; default true
+  std::map<ContainerId, bool> hung;               // ignores SIGTERM
+  std::map<ContainerId, Verdict> probe_says;      // default: pass while healthy
+  std::map<std::string, ProbeOutcome> host_says;  // to probes that name this host; default: pass
+  Duration boot = 4s;                             // from start to healthy or unhealthy
 
   // --- time
   // ------------------------------------------------------------------------------------------------------------
@@ -86,6 +92,8 @@ class Script {
   ServiceView view(const std::string& name) const;
   State state(const std::string& name) const { return view(name).state; }
   std::size_t count(NoticeKind kind) const;
+  /// Transitions of this service.
+  std::vector<Transition> changes(const std::string& name) const;
   std::size_t sent(const ContainerId& id) const;
   std::size_t sent(const ContainerId& id, Step step) const;
   const Notice* last(NoticeKind kind) const;

@@ -70,7 +70,7 @@ TEST_CASE("the worlds are rough enough to mean something", "[sim]") {
   std::uint64_t trials = 0;
   std::uint64_t storms = 0;
   std::uint64_t not_durable = 0;
-  for (std::uint64_t seed = 3000; seed < 3006; ++seed) {
+  for (std::uint64_t seed = 3004; seed < 3010; ++seed) {
     const auto counters = simulate(seed, 60, std::chrono::hours{12}).counters;
     operations += counters.operations;
     healed += counters.healed;

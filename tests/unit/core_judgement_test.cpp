@@ -36,8 +36,7 @@ struct Subject {
       p.spec = &spec;
       p.sentence = &sentence;
     }
-    return judge({.info = &info,
-                  .status = &status,
+    return judge({.status = &status,
                   .probes = own,
                   .purpose = purpose,
                   .in_grace = in_grace,

@@ -1,7 +1,9 @@
 // The small machines of the core, each by itself.
 
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <string>
+#include <vector>
 
 #include "core/deadlines.hpp"
 #include "core/flap.hpp"
@@ -115,28 +117,106 @@ TEST_CASE("back-off spreads services that failed together") {
 
 TEST_CASE("a probe's verdict changes after fall failures and rise passes") {
   ProbeJudge judge;
-  CHECK(judge.pending());
-  CHECK_FALSE(judge.add(Verdict::pass, 3, 2));
+  const JudgeRule rule{.fall = 3, .rise = 2};
+  CHECK(judge.pending(rule));
+  CHECK_FALSE(judge.add(Verdict::pass, rule));
   CHECK(judge.verdict() == std::nullopt);
-  CHECK(judge.add(Verdict::pass, 3, 2));
+  CHECK(judge.add(Verdict::pass, rule));
   CHECK(judge.verdict() == Verdict::pass);
-  CHECK_FALSE(judge.pending());
+  CHECK_FALSE(judge.pending(rule));
 
-  CHECK_FALSE(judge.add(Verdict::fail, 3, 2));
-  CHECK(judge.pending());
-  CHECK_FALSE(judge.add(Verdict::fail, 3, 2));
-  CHECK_FALSE(judge.add(Verdict::pass, 3, 2));  // starts the count anew
-  CHECK_FALSE(judge.add(Verdict::fail, 3, 2));
-  CHECK_FALSE(judge.add(Verdict::fail, 3, 2));
-  CHECK(judge.add(Verdict::fail, 3, 2));
+  CHECK_FALSE(judge.add(Verdict::fail, rule));
+  CHECK(judge.pending(rule));
+  CHECK_FALSE(judge.add(Verdict::fail, rule));
+  CHECK_FALSE(judge.add(Verdict::pass, rule));  // starts the count anew
+  CHECK_FALSE(judge.add(Verdict::fail, rule));
+  CHECK_FALSE(judge.add(Verdict::fail, rule));
+  CHECK(judge.add(Verdict::fail, rule));
   CHECK(judge.verdict() == Verdict::fail);
 
-  CHECK_FALSE(judge.add(Verdict::warn, 3, 2));
-  CHECK(judge.pending());
-  CHECK(judge.add(Verdict::warn, 3, 2));
+  CHECK_FALSE(judge.add(Verdict::warn, rule));
+  CHECK(judge.pending(rule));
+  CHECK(judge.add(Verdict::warn, rule));
   CHECK(judge.verdict() == Verdict::warn);
-  CHECK(judge.add(Verdict::pass, 3, 2));  // both answer: the latest counts
+  CHECK_FALSE(judge.add(Verdict::pass, rule));  // one is no evidence, for the better neither
+  CHECK(judge.pending(rule));
+  CHECK(judge.add(Verdict::pass, rule));
   CHECK(judge.verdict() == Verdict::pass);
+
+  // Neither all warnings nor all failures, but none of them a pass.
+  CHECK_FALSE(judge.add(Verdict::warn, rule));
+  CHECK_FALSE(judge.add(Verdict::fail, rule));
+  CHECK(judge.add(Verdict::warn, rule));
+  CHECK(judge.verdict() == Verdict::warn);
+}
+
+TEST_CASE("X of Y: a probe that fails now and then is caught at the Xth failure") {
+  const JudgeRule rule{.fall = 3, .fall_of = 10, .rise = 4, .rise_of = 5};
+  ProbeJudge judge;
+  for (int i = 0; i < 3; ++i) CHECK_FALSE(judge.add(Verdict::pass, rule));
+  CHECK(judge.add(Verdict::pass, rule));
+  const auto passes = [&](int n) {
+    for (int i = 0; i < n; ++i) CHECK_FALSE(judge.add(Verdict::pass, rule));
+  };
+  CHECK_FALSE(judge.add(Verdict::fail, rule));
+  passes(2);
+  CHECK(judge.pending(rule));  // one of the latest three
+  passes(1);
+  CHECK_FALSE(judge.pending(rule));
+  CHECK_FALSE(judge.add(Verdict::fail, rule));
+  passes(4);
+  CHECK(judge.add(Verdict::fail, rule));  // the first failure is the tenth result back
+  CHECK(judge.verdict() == Verdict::fail);
+
+  // Back with 4 of 5, and what led here is no evidence for falling again.
+  passes(2);
+  CHECK_FALSE(judge.add(Verdict::fail, rule));
+  passes(1);
+  CHECK(judge.add(Verdict::pass, rule));
+  CHECK(judge.verdict() == Verdict::pass);
+  CHECK_FALSE(judge.add(Verdict::fail, rule));
+  CHECK_FALSE(judge.add(Verdict::fail, rule));
+  passes(8);
+  CHECK_FALSE(judge.add(Verdict::fail, rule));  // the first of the two has left the window
+  CHECK(judge.verdict() == Verdict::pass);
+}
+
+TEST_CASE("X of Y keeps what it promises for any sequence") {
+  Rng rng{7};
+  for (int round = 0; round < 200; ++round) {
+    JudgeRule rule;
+    rule.fall_of = 1 + static_cast<unsigned>(rng.below(Duration{64}).count());
+    rule.fall = 1 + static_cast<unsigned>(rng.below(Duration{rule.fall_of}).count());
+    rule.rise_of = 1 + static_cast<unsigned>(rng.below(Duration{64}).count());
+    rule.rise = 1 + static_cast<unsigned>(rng.below(Duration{rule.rise_of}).count());
+    ProbeJudge judge;
+    std::vector<Verdict> since;  // the latest change
+    for (int i = 0; i < 500; ++i) {
+      const auto before = judge.verdict();
+      const auto drawn = rng.below(Duration{10}).count();
+      const auto result = drawn < 5 ? Verdict::pass : drawn < 6 ? Verdict::warn : Verdict::fail;
+      since.push_back(result);
+      const auto latest = [&](unsigned of, auto&& matches) {
+        const auto n = std::min<std::size_t>(of, since.size());
+        return static_cast<unsigned>(
+            std::count_if(since.end() - static_cast<std::ptrdiff_t>(n), since.end(), matches));
+      };
+      const unsigned fails = latest(rule.fall_of, [](Verdict v) { return v == Verdict::fail; });
+      const unsigned answers = latest(rule.rise_of, [](Verdict v) { return v != Verdict::fail; });
+      const bool changed = judge.add(result, rule);
+      REQUIRE(changed == (judge.verdict() != before));
+      if (before != Verdict::fail && fails >= rule.fall) REQUIRE(judge.verdict() == Verdict::fail);
+      if (before == Verdict::fail) {
+        REQUIRE((judge.verdict() != Verdict::fail) == (answers >= rule.rise));
+      } else if (judge.verdict() == Verdict::fail) {
+        REQUIRE(fails >= rule.fall);
+      }
+      if (changed) {
+        REQUIRE(since.size() >= std::min(rule.fall, rule.rise));
+        since.clear();
+      }
+    }
+  }
 }
 
 TEST_CASE("a storm is more than half and at least five within the window, and its hold ends") {

@@ -54,6 +54,18 @@ TEST_CASE("the sentence begins with what the reader wants") {
   CHECK(sentence_of(stopped) == "demo-service is stopped: somebody stopped it");
 }
 
+TEST_CASE("single changes of a flapping service are for the debug log") {
+  auto t = transition(State::healthy, State::unhealthy);
+  CHECK(line_of(t)->level == LogLevel::error);
+  t.flapping = true;
+  CHECK(line_of(t)->level == LogLevel::debug);
+  core::Notice n;
+  n.kind = NoticeKind::flapping;
+  CHECK(line_of(n)->level == LogLevel::warning);
+  n.kind = NoticeKind::flapping_ended;
+  CHECK(line_of(n)->level == LogLevel::warning);
+}
+
 TEST_CASE("a transition carries its fields") {
   auto t = transition(State::healthy, State::unhealthy);
   t.reason = "connection refused";

@@ -5,6 +5,7 @@
 #include <cstdio>
 #include <fstream>
 #include <map>
+#include <memory>
 #include <set>
 #include <sstream>
 #include <string>
@@ -52,6 +53,13 @@ core::Transition transition(core::ServiceId id, const core::ServiceKey& key, Sta
   t.from = from;
   t.to = to;
   return t;
+}
+
+/// What a service is probed with, to be changed.
+std::vector<core::ProbeSpec>& probes_of(core::ServiceView& view) {
+  const auto own = std::make_shared<core::ServiceSettings>(*view.settings);
+  view.settings = own;
+  return own->probes;
 }
 
 struct Fixture {
@@ -162,7 +170,7 @@ TEST_CASE_METHOD(Fixture, "downtime stands still in maintenance") {
 TEST_CASE_METHOD(Fixture, "probes have their series as long as the settings have them") {
   core::ProbeSpec spec;
   spec.name = "http";
-  services[0].settings.probes.push_back(spec);
+  probes_of(services[0]).push_back(spec);
   auto all = series();
   CHECK(all.at(with_labels("sentinel_probes_total", "probe=\"http\",result=\"pass\"")) == 0);
   CHECK(all.at(with_labels("sentinel_probe_failures_total", "probe=\"http\",reason=\"refused\"")) ==
@@ -187,7 +195,7 @@ TEST_CASE_METHOD(Fixture, "probes have their series as long as the settings have
   CHECK(all.at(with_labels("sentinel_probe_last_timestamp_seconds", "probe=\"http\"")) ==
         1'700'000'000);
   CHECK(all.at(with_labels("sentinel_probe_duration_seconds_count", "probe=\"http\"")) == 1);
-  services[0].settings.probes.clear();
+  probes_of(services[0]).clear();
   CHECK(text().find("probe=\"http\"") == std::string::npos);
 }
 
@@ -206,7 +214,7 @@ TEST_CASE_METHOD(Fixture, "what a probe found of each kind has its series") {
     core::ProbeSpec spec;
     spec.name = name;
     spec.kind = kind;
-    services[0].settings.probes.push_back(spec);
+    probes_of(services[0]).push_back(spec);
     core::ProbeReport report;
     report.service = 1;
     report.key = services[0].key;
@@ -259,7 +267,7 @@ TEST_CASE_METHOD(Fixture, "reasons a probe can fail for are there at zero, other
   core::ProbeSpec spec;
   spec.name = "http";
   spec.host = "shop.example";
-  services[0].settings.probes.push_back(spec);
+  probes_of(services[0]).push_back(spec);
   const auto reasons = [this] {
     std::set<std::string> found;
     for (const auto& [name, value] : series()) {
@@ -280,12 +288,12 @@ TEST_CASE_METHOD(Fixture, "reasons a probe can fail for are there at zero, other
   CHECK(reasons().contains("redirect\"}"));
   spec.http.tls = true;
   spec.http.body_contains = "ok";
-  services[0].settings.probes = {spec};
+  probes_of(services[0]) = {spec};
   CHECK(reasons().contains("certificate_name\"}"));
   CHECK(reasons().contains("body\"}"));
   CHECK(reasons().contains("redirect\"}"));
   spec.tls.verify = false;
-  services[0].settings.probes = {spec};
+  probes_of(services[0]) = {spec};
   CHECK(reasons().contains("certificate_expired\"}"));
   CHECK_FALSE(reasons().contains("certificate_name\"}"));
 }
@@ -300,7 +308,7 @@ TEST_CASE("the number of probes with series and histograms is limited, and place
     for (const char* name : {"one", "two"}) {
       core::ProbeSpec spec;
       spec.name = name;
-      service.settings.probes.push_back(spec);
+      probes_of(service).push_back(spec);
     }
   }
   const auto scrape = [&] {
@@ -341,7 +349,7 @@ TEST_CASE_METHOD(Fixture, "hostile names cannot break the text or share series")
   for (const char* name : {"\xFD", "\xFC", "\"} 1\n", "back\\slash"}) {
     core::ProbeSpec spec;
     spec.name = name;
-    services.back().settings.probes.push_back(spec);
+    probes_of(services.back()).push_back(spec);
   }
   const std::string out = text();
   CHECK(out.find("\nsentinel_fake") == std::string::npos);
@@ -371,7 +379,7 @@ TEST_CASE_METHOD(Fixture, "promtool finds nothing to complain about") {
   if (std::system("command -v promtool >/dev/null 2>&1") != 0) SKIP("promtool is not installed");
   core::ProbeSpec spec;
   spec.name = "http";
-  services[0].settings.probes.push_back(spec);
+  probes_of(services[0]).push_back(spec);
   core::ProbeReport report;
   report.service = 1;
   report.key = services[0].key;
@@ -383,7 +391,7 @@ TEST_CASE_METHOD(Fixture, "promtool finds nothing to complain about") {
   for (const core::ProbeKind kind : core::all_probe_kinds) {
     spec.name = core::to_string(kind);
     spec.kind = kind;
-    services[0].settings.probes.push_back(spec);
+    probes_of(services[0]).push_back(spec);
     report.probe = spec.name;
     report.kind = kind;
     metrics.on(report, now, 1);

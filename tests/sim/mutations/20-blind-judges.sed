@@ -1,2 +1,2 @@
-# states.cpp: judgement and healing go on while the Engine is away
-s/o\.blind = .*;/o.blind = false;/
+# impl.hpp: judgement and healing go on while the Engine is away
+s/return !s\.target && \(!engine_up_ \|\| !listed_\);/return false;/
