@@ -1,255 +1,324 @@
 #include "io/probe_http.hpp"
 
 #include <algorithm>
-#include <array>
-#include <boost/asio/buffer.hpp>
-#include <boost/asio/io_context.hpp>
-#include <boost/asio/ip/tcp.hpp>
-#include <boost/asio/post.hpp>
-#include <boost/asio/write.hpp>
-#include <format>
+#include <chrono>
+#include <map>
 #include <optional>
+#include <string>
 #include <utility>
-#include <vector>
 
 #include "io/http_probe_answer.hpp"
+#include "io/http_redirect.hpp"
+#include "io/http_server_parse.hpp"
+#include "io/probe_stream.hpp"
 #include "io/probe_text.hpp"
+#include "io/runtime.hpp"
+#include "protocol/escape.hpp"
 
 namespace sentinel::io {
 
-namespace asio = boost::asio;
-using asio::ip::tcp;
-using boost::system::error_code;
 using core::ProbeReason;
 using core::Verdict;
 
 namespace {
 
-constexpr std::size_t read_size = 4 * 1024;
-constexpr std::size_t max_addresses = 4;  // of a name, tried one after another
+constexpr std::size_t max_parked = 1024;
+constexpr core::Duration parked_at_most = std::chrono::minutes{2};
+constexpr core::Duration sweep_after = std::chrono::seconds{10};
 
-ProbeVerdict fail(ProbeReason reason, std::string sentence) {
-  return {Verdict::fail, reason, std::move(sentence)};
+bool is_token(std::string_view text) {
+  return !text.empty() && std::ranges::all_of(text, [](char c) {
+    return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') || c == '-' ||
+           c == '_';
+  });
 }
 
-ProbeVerdict network_verdict(const error_code& error) {
-  auto outcome = network_failure(error);
-  return fail(outcome.reason, std::move(outcome.sentence));
+bool is_value(std::string_view text) {
+  return std::ranges::all_of(
+      text, [](char c) { return static_cast<unsigned char>(c) >= 0x20 ? c != 0x7f : c == '\t'; });
 }
 
-/// Addresses a name or a label must not lead us to: cloud metadata services live there.
-bool forbidden(const asio::ip::address& address) {
-  if (address.is_v4()) return (address.to_v4().to_uint() >> 16U) == 0xA9FEU;  // 169.254.0.0/16
-  const auto v6 = address.to_v6();
-  if (v6.is_v4_mapped()) return forbidden(asio::ip::make_address_v4(asio::ip::v4_mapped, v6));
-  static const auto metadata = asio::ip::make_address_v6("fd00:ec2::254");
-  return v6.is_link_local() || v6 == metadata;
-}
-
-bool printable(std::string_view text) {
-  return std::ranges::all_of(text, [](char c) { return c > 0x20 && c < 0x7f; });
-}
-
-/// One probe at a time: [resolve], connect, write, read, judge. Runs are used again, so each
-/// handler carries the number of the probe it belongs to and does nothing when another has begun.
-class Run : public std::enable_shared_from_this<Run> {
+/// Connections that were kept alive, by the probe and the address they belong to.
+class Parked {
  public:
-  explicit Run(std::shared_ptr<const ProbeMeans> means)
-      : means_(std::move(means)),
-        socket_(means_->context),
-        answer_(means_->options.header_limit, means_->options.body_limit) {}
-
-  void begin(ProbeTask task, ProbeRun::Done done) {
-    done_ = std::move(done);
-    addresses_.clear();
-    next_address_ = 0;
-    last_failure_.reset();
-    answer_.reset();
-    timeout_ = task.spec->timeout;
-    const auto& spec = *task.spec;
-    const auto& host = spec.host.empty() ? task.address : spec.host;
-    if (host.empty()) {
-      finish_later(fail(ProbeReason::no_address, "no address on a shared network"));
-      return;
-    }
-    if (!printable(host) || !printable(spec.http.target) || !spec.http.target.starts_with('/')) {
-      finish_later(fail(ProbeReason::internal, "the probe's URL is not valid"));
-      return;
-    }
-    error_code error;
-    const auto address = asio::ip::make_address(host, error);
-    write_request(spec, !error && address.is_v6() ? '[' + host + ']' : host);
-    if (error) {
-      resolve(spec);
-    } else if (!spec.host.empty() && forbidden(address)) {
-      finish_later(
-          fail(ProbeReason::unreachable, "link-local and metadata addresses are not probed"));
-    } else {
-      addresses_.emplace_back(address, spec.port);
-      connect();
-    }
+  std::unique_ptr<ProbeStream> take(const core::ProbeSpec& spec, const std::string& address) {
+    const auto found = places_.find({&spec, address});
+    if (found == places_.end()) return nullptr;
+    auto stream = std::move(found->second->stream);
+    places_.erase(found);
+    return stream && stream->is_open() ? std::move(stream) : nullptr;
   }
 
-  core::ProbeOutcome timed_out() {
-    const auto* what =
-        answer_.header_seen() ? "the answer did not end within " : "no answer within ";
-    auto outcome = outcome_of(fail(ProbeReason::timeout, what + for_people(timeout_)));
+  /// False, and the stream stays where it is, when there is no room.
+  bool put(std::shared_ptr<const core::ProbeSpec> spec, const std::string& address,
+           std::unique_ptr<ProbeStream>& stream) {
+    const auto time = now();
+    if (time - swept_ > sweep_after) {
+      swept_ = time;
+      std::erase_if(places_, [time](const auto& entry) {
+        return !entry.second->stream->is_open() || time - entry.second->since > parked_at_most;
+      });
+    }
+    if (places_.size() >= max_parked) return false;
+    const auto key = std::pair{spec.get(), address};
+    auto place = std::make_unique<Place>();
+    place->spec = std::move(spec);
+    place->since = time;
+    place->stream = std::move(stream);
+    place->stream->set_user(*place);
+    places_.insert_or_assign(key, std::move(place));
+    return true;
+  }
+
+ private:
+  /// Whatever comes on a connection nobody uses ends it.
+  struct Place final : ProbeStream::User {
+    std::shared_ptr<const core::ProbeSpec> spec;  // so that its address means nothing else
+    core::Time since{};
+    std::unique_ptr<ProbeStream> stream;
+
+    void on_open() override {}
+    void on_secure() override {}
+    void on_data(std::string_view /*bytes*/) override { stream->close(); }
+    void on_end() override { stream->close(); }
+    void on_failed(core::ProbeOutcome /*failure*/) override {}
+  };
+
+  core::Time swept_{};
+  std::map<std::pair<const core::ProbeSpec*, std::string>, std::unique_ptr<Place>> places_;
+};
+
+class HttpRun final : public ProbeRun, private ProbeStream::User {
+ public:
+  HttpRun(std::shared_ptr<ProbeMeans> means, std::shared_ptr<Parked> parked)
+      : means_(std::move(means)),
+        parked_(std::move(parked)),
+        stream_(std::make_unique<ProbeStream>(*means_, static_cast<ProbeStream::User&>(*this))),
+        answer_(means_->options.header_limit, means_->options.body_limit, means_->regexes) {}
+
+  void begin(ProbeTask task, Done done) override {
+    task_ = std::move(task);
+    done_ = std::move(done);
+    const auto& spec = *task_.spec;
+    const auto& http = spec.http;
+    redirects_ = 0;
+    reused_ = false;
+    at_ = {.tls = http.tls,
+           .host = spec.host.empty() ? task_.address : spec.host,
+           .port = spec.port,
+           .target = http.target};
+    bare_ = false;
+    answer_.reset(http, http.method == "HEAD");
+    if (const char* what = unusable()) {
+      stream_->refuse(failed(ProbeReason::internal, what));
+      return;
+    }
+    if (http.keep_alive) {
+      if (auto kept = parked_->take(spec, task_.address)) {
+        reused_ = true;
+        stream_ = std::move(kept);
+        stream_->set_user(*this);
+        stream_->restart_phases();
+        ask();
+        return;
+      }
+    }
+    connect();
+  }
+
+  core::ProbeOutcome timed_out() override {
+    auto outcome = stream_->timed_out(
+        task_.spec->timeout, answer_.header_seen() ? "the answer did not end" : "no answer");
+    outcome.code = answer_.status();
     abandon();
     return outcome;
   }
 
-  /// Drops everything, reports nothing.
-  void abandon() {
-    ++number_;
-    error_code ignored;
-    if (resolver_) resolver_->cancel();
-    socket_.close(ignored);
-  }
+  void abandon() override { stream_->close(); }
 
  private:
-  void write_request(const core::ProbeSpec& spec, const std::string& host) {
-    request_ = std::format(
-        "GET {} HTTP/1.1\r\nHost: {}{}\r\nUser-Agent: {}\r\n"
-        "Accept: application/health+json, application/json;q=0.9, */*;q=0.8\r\nConnection: "
-        "close\r\n\r\n",
-        spec.http.target, host, spec.port == 80 ? std::string{} : std::format(":{}", spec.port),
-        means_->options.user_agent);
-  }
-
-  void resolve(const core::ProbeSpec& spec) {
-    if (!resolver_) resolver_.emplace(means_->context);
-    resolver_->async_resolve(
-        spec.host, std::to_string(spec.port), tcp::resolver::numeric_service,
-        [self = shared_from_this(), number = number_](const error_code& error,
-                                                      const tcp::resolver::results_type& found) {
-          if (number != self->number_) return;
-          if (error) {
-            self->finish(
-                fail(ProbeReason::resolve, "the name cannot be resolved: " + error.message()));
-            return;
-          }
-          for (const auto& entry : found) {
-            if (!forbidden(entry.endpoint().address()))
-              self->addresses_.push_back(entry.endpoint());
-            if (self->addresses_.size() == max_addresses) break;
-          }
-          if (self->addresses_.empty()) {
-            self->finish(fail(ProbeReason::resolve,
-                              "the name leads to link-local or metadata addresses only"));
-          } else {
-            self->connect();
-          }
-        });
+  const char* unusable() const {
+    const auto& http = task_.spec->http;
+    if (!http_target_valid(http.target)) return "the probe's URL is not valid";
+    if (!is_token(http.method)) return "the probe's method is not valid";
+    for (const auto& [name, value] : http.headers)
+      if (!is_token(name) || !is_value(value)) return "the probe's header fields are not valid";
+    return nullptr;
   }
 
   void connect() {
-    if (next_address_ == addresses_.size()) {
-      finish(*std::exchange(last_failure_, std::nullopt));
+    // A redirect stays on the same host: name or address are those of the probe.
+    stream_->open({.host = task_.spec->host, .address = task_.address, .port = at_.port});
+  }
+
+  void on_open() override {
+    if (at_.tls) {
+      stream_->secure(task_.spec->tls, task_.spec->host);
+    } else {
+      ask();
+    }
+  }
+
+  void on_secure() override { ask(); }
+
+  void ask() {
+    write_request();
+    stream_->send(request_);
+  }
+
+  bool given(std::string_view name) const {
+    return std::ranges::any_of(task_.spec->http.headers,
+                               [name](const auto& field) { return same_word(field.first, name); });
+  }
+
+  void write_request() {
+    const auto& http = task_.spec->http;
+    request_.clear();
+    request_.append(bare_ && http.method != "HEAD" ? "GET" : http.method);
+    request_.append(" ").append(at_.target).append(" HTTP/1.1\r\n");
+    if (!given("Host")) {
+      request_.append("Host: ");
+      const bool v6 = at_.host.contains(':');
+      if (v6) request_.append("[");
+      request_.append(at_.host);
+      if (v6) request_.append("]");
+      if (at_.port != (at_.tls ? 443 : 80)) request_.append(":").append(std::to_string(at_.port));
+      request_.append("\r\n");
+    }
+    if (!given("User-Agent"))
+      request_.append("User-Agent: ").append(means_->options.user_agent).append("\r\n");
+    if (!given("Accept"))
+      request_.append("Accept: application/health+json, application/json;q=0.9, */*;q=0.8\r\n");
+    for (const auto& [name, value] : http.headers) {
+      if (same_word(name, "Connection") || same_word(name, "Content-Length") ||
+          same_word(name, "Transfer-Encoding")) {
+        continue;  // framing is ours
+      }
+      request_.append(name).append(": ").append(value).append("\r\n");
+    }
+    const bool with_body = !bare_ && (!http.body.empty() || http.method == "POST" ||
+                                      http.method == "PUT" || http.method == "PATCH");
+    if (with_body)
+      request_.append("Content-Length: ").append(std::to_string(http.body.size())).append("\r\n");
+    if (!http.keep_alive) request_.append("Connection: close\r\n");
+    request_.append("\r\n");
+    if (with_body) request_.append(http.body);
+  }
+
+  void on_data(std::string_view bytes) override {
+    if (answer_.feed(bytes) == ProbeAnswer::Progress::done) answered();
+  }
+
+  void on_end() override {
+    if (again()) return;
+    answer_.end();
+    answered();
+  }
+
+  void on_failed(core::ProbeOutcome failure) override {
+    if (failure.reason == ProbeReason::reset && again()) return;
+    failure.code = answer_.status();
+    finish(std::move(failure));
+  }
+
+  /// A connection that was kept may have been closed just before we used it: one more try, on a new
+  /// one.
+  bool again() {
+    if (!reused_ || answer_.anything_seen()) return false;
+    reused_ = false;
+    connect();
+    return true;
+  }
+
+  void answered() {
+    if (const auto location = answer_.redirect();
+        !location.empty() && task_.spec->http.max_redirects > 0) {
+      follow(std::string{location});
       return;
     }
-    error_code ignored;
-    socket_.close(ignored);
-    socket_.async_connect(addresses_[next_address_++],
-                          [self = shared_from_this(), number = number_](const error_code& error) {
-                            if (number != self->number_) return;
-                            if (error) {
-                              self->last_failure_ = network_verdict(error);
-                              self->connect();
-                            } else {
-                              self->write();
-                            }
-                          });
-  }
-
-  void write() {
-    asio::async_write(
-        socket_, asio::buffer(request_),
-        [self = shared_from_this(), number = number_](const error_code& error, std::size_t) {
-          if (number != self->number_) return;
-          if (error) {
-            self->finish(network_verdict(error));
-          } else {
-            self->read();
-          }
-        });
-  }
-
-  void read() {
-    socket_.async_read_some(asio::buffer(buffer_), [self = shared_from_this(), number = number_](
-                                                       const error_code& error, std::size_t count) {
-      if (number != self->number_) return;
-      if (error && error != asio::error::eof) {
-        self->finish(network_verdict(error));
-        return;
-      }
-      if (error) {
-        self->answer_.end();
-      } else if (self->answer_.feed({self->buffer_.data(), count}) == ProbeAnswer::Progress::more) {
-        self->read();
-        return;
-      }
-      self->finish(self->answer_.judge());
-    });
-  }
-
-  /// For failures found while perform() is still running.
-  void finish_later(ProbeVerdict verdict) {
-    asio::post(means_->context, [self = shared_from_this(), number = number_,
-                                 verdict = std::move(verdict)]() mutable {
-      if (number == self->number_) self->finish(std::move(verdict));
-    });
-  }
-
-  core::ProbeOutcome outcome_of(ProbeVerdict verdict) const {
+    auto verdict = answer_.judge();
     core::ProbeOutcome outcome;
+    if (at_.tls) {
+      outcome.cert_not_after = stream_->tls_verdict().cert_not_after;
+      if (verdict.verdict == Verdict::pass && outcome.cert_not_after)
+        note_expiry(verdict, *outcome.cert_not_after);
+    }
     outcome.verdict = verdict.verdict;
     outcome.reason = verdict.reason;
     outcome.sentence = std::move(verdict.sentence);
     outcome.code = answer_.status();
-    return outcome;
+    outcome.phases = stream_->phases();
+    if (task_.spec->http.keep_alive && answer_.reusable() && redirects_ == 0 &&
+        outcome.verdict != Verdict::fail && parked_->put(task_.spec, task_.address, stream_)) {
+      stream_ = std::make_unique<ProbeStream>(*means_, static_cast<ProbeStream::User&>(*this));
+    }
+    finish(std::move(outcome));
   }
 
-  void finish(ProbeVerdict verdict) {
-    auto outcome = outcome_of(std::move(verdict));
-    abandon();
+  /// A kept connection may be older than its certificate has left.
+  void note_expiry(ProbeVerdict& verdict, std::int64_t not_after) const {
+    using namespace std::chrono;
+    const auto expiry = judge_expiry(
+        not_after, duration_cast<seconds>(system_clock::now().time_since_epoch()).count(),
+        task_.spec->tls);
+    if (expiry.verdict == Verdict::pass) return;
+    verdict = {expiry.verdict, expiry.reason, expiry.sentence};
+  }
+
+  void follow(const std::string& location) {
+    const auto& http = task_.spec->http;
+    const auto code = answer_.status();
+    const auto refuse = [&](std::string sentence) {
+      auto outcome = failed(ProbeReason::redirect, std::move(sentence));
+      outcome.code = code;
+      outcome.phases = stream_->phases();
+      outcome.cert_not_after = at_.tls ? stream_->tls_verdict().cert_not_after : std::nullopt;
+      finish(std::move(outcome));
+    };
+    auto next = follow_redirect(at_, location);
+    if (!next) {
+      refuse(std::move(next.error()));
+    } else if (*next == at_) {
+      refuse("the redirect leads to itself");
+    } else if (redirects_ == http.max_redirects) {
+      refuse("more than " + std::to_string(http.max_redirects) +
+             (http.max_redirects == 1 ? " redirect" : " redirects"));
+    } else {
+      ++redirects_;
+      // RFC 9110, 15.4: only 307 and 308 promise that the method stays.
+      if (code != 307 && code != 308) bare_ = true;
+      at_ = *std::move(next);
+      reused_ = false;
+      answer_.reset(http, http.method == "HEAD");
+      connect();
+    }
+  }
+
+  void finish(core::ProbeOutcome outcome) {
+    stream_->close();
     const auto done = std::exchange(done_, nullptr);
     done(std::move(outcome));
   }
 
-  std::shared_ptr<const ProbeMeans> means_;
-  ProbeRun::Done done_;
-  tcp::socket socket_;
-  std::optional<tcp::resolver> resolver_;
+  std::shared_ptr<ProbeMeans> means_;
+  std::shared_ptr<Parked> parked_;
+  std::unique_ptr<ProbeStream> stream_;
   ProbeAnswer answer_;
-  std::uint64_t number_ = 0;
-  core::Duration timeout_{};
+  ProbeTask task_;
+  Done done_;
   std::string request_;
-  std::vector<tcp::endpoint> addresses_;
-  std::size_t next_address_ = 0;
-  std::optional<ProbeVerdict> last_failure_;
-  std::array<char, read_size> buffer_{};
-};
-
-class HttpRun : public ProbeRun {
- public:
-  explicit HttpRun(std::shared_ptr<const ProbeMeans> means)
-      : run_(std::make_shared<Run>(std::move(means))) {}
-  ~HttpRun() override { run_->abandon(); }
-  HttpRun(const HttpRun&) = delete;
-  HttpRun& operator=(const HttpRun&) = delete;
-
-  void begin(ProbeTask task, Done done) override { run_->begin(std::move(task), std::move(done)); }
-  core::ProbeOutcome timed_out() override { return run_->timed_out(); }
-  void abandon() override { run_->abandon(); }
-
- private:
-  std::shared_ptr<Run> run_;
+  HttpPlace at_;
+  unsigned redirects_ = 0;
+  bool bare_ = false;    // after a redirect that turns the request into a GET without body
+  bool reused_ = false;  // the connection was kept from an earlier run
 };
 
 }  // namespace
 
-std::unique_ptr<ProbeRun> make_http_run(std::shared_ptr<const ProbeMeans> means) {
-  return std::make_unique<HttpRun>(std::move(means));
+std::function<std::unique_ptr<ProbeRun>()> http_runs(std::shared_ptr<ProbeMeans> means) {
+  return [means = std::move(means), parked = std::make_shared<Parked>()] {
+    return std::make_unique<HttpRun>(means, parked);
+  };
 }
 
 }  // namespace sentinel::io

@@ -2,6 +2,7 @@
 
 // HTTP and HTTPS probes.
 
+#include <functional>
 #include <memory>
 
 #include "io/probe_means.hpp"
@@ -9,6 +10,7 @@
 
 namespace sentinel::io {
 
-std::unique_ptr<ProbeRun> make_http_run(std::shared_ptr<const ProbeMeans> means);
+/// Makes runs that share the connections they keep alive.
+std::function<std::unique_ptr<ProbeRun>()> http_runs(std::shared_ptr<ProbeMeans> means);
 
 }  // namespace sentinel::io

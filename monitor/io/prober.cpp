@@ -13,8 +13,12 @@
 #include <utility>
 #include <vector>
 
+#include "io/probe_dns.hpp"
 #include "io/probe_http.hpp"
+#include "io/probe_icmp.hpp"
 #include "io/probe_means.hpp"
+#include "io/probe_smtp.hpp"
+#include "io/probe_tcp.hpp"
 #include "io/probe_text.hpp"
 #include "io/runtime.hpp"
 
@@ -48,13 +52,15 @@ unsigned places(unsigned wanted, unsigned reserve) {
   return static_cast<unsigned>(std::clamp<rlim_t>(possible, 1, std::max(wanted, 1U)));
 }
 
-/// A pass that took longer than its budget is a warning.
+/// A pass that took longer than its budget is a warning. Several echo requests are spaced out: what
+/// counts is how long a round trip takes.
 void apply_budget(const core::ProbeSpec& spec, core::ProbeOutcome& outcome) {
-  if (spec.slow <= core::Duration{} || outcome.took <= spec.slow) return;
+  const auto took = spec.kind == core::ProbeKind::icmp ? outcome.phases.processing : outcome.took;
+  if (spec.slow <= core::Duration{} || took <= spec.slow) return;
   if (outcome.verdict != Verdict::pass) return;
   outcome.verdict = Verdict::warn;
   outcome.reason = ProbeReason::slow;
-  outcome.sentence = std::format("answered in {}, above its budget of {}", for_people(outcome.took),
+  outcome.sentence = std::format("answered in {}, above its budget of {}", for_people(took),
                                  for_people(spec.slow));
 }
 
@@ -143,7 +149,9 @@ class Prober::Impl : public std::enable_shared_from_this<Impl> {
   void deliver(const core::ProbeToken& token, core::ProbeOutcome outcome) {
     if (stopped_) return;
     ++stats_.finished;
+    ++on_stack_;
     sink_({.token = token, .outcome = std::move(outcome)});
+    --on_stack_;
   }
 
   asio::io_context& context_;
@@ -151,6 +159,7 @@ class Prober::Impl : public std::enable_shared_from_this<Impl> {
   Sink sink_;
   ProberStats stats_;
   bool stopped_ = false;
+  unsigned on_stack_ = 0;  // calls of the sink, by runs that must not be destroyed meanwhile
   std::array<Kind, core::all_probe_kinds.size()> kinds_;
   std::deque<Waiting> waiting_;
   intrusive::multiset<Slot, intrusive::compare<ByDue>> running_;  // owned: finished() or stop()
@@ -244,21 +253,26 @@ void Prober::Impl::stop() {
   alarm_.set(std::nullopt);
   waiting_.clear();
   stats_.running = 0;
-  // One of them may be on the stack, telling the sink.
+  // One of them may be on the stack, telling the sink; else they go now.
   std::vector<std::unique_ptr<Slot>> gone;
   running_.clear_and_dispose([&gone](Slot* slot) {
     slot->run->abandon();
     gone.emplace_back(slot);
   });
   for (auto& known : kinds_) std::ranges::move(known.idle, std::back_inserter(gone));
-  asio::post(context_, [gone = std::move(gone)] {});
+  for (auto& known : kinds_) known.factory = nullptr;
+  if (on_stack_ > 0) asio::post(context_, [gone = std::move(gone)] {});
 }
 
 Prober::Prober(asio::io_context& context, ProberOptions options, Sink sink) {
-  const auto means =
-      std::make_shared<ProbeMeans>(ProbeMeans{.context = context, .options = options});
+  const auto means = std::make_shared<ProbeMeans>(context, options);
   impl_ = std::make_shared<Impl>(context, std::move(options), std::move(sink));
-  set_kind(core::ProbeKind::http, [means] { return make_http_run(means); });
+  set_kind(core::ProbeKind::http, http_runs(means));
+  set_kind(core::ProbeKind::tcp, [means] { return make_tcp_run(means); });
+  set_kind(core::ProbeKind::tls, [means] { return make_tcp_run(means); });
+  set_kind(core::ProbeKind::dns, [means] { return make_dns_run(means); });
+  set_kind(core::ProbeKind::smtp, [means] { return make_smtp_run(means); });
+  set_kind(core::ProbeKind::icmp, icmp_runs(means));
 }
 
 Prober::~Prober() { stop(); }

@@ -40,6 +40,20 @@ bool is_token(std::string_view text) {
 
 }  // namespace
 
+void HttpResponseReader::reset(bool to_head) {
+  state_ = State::status_line;
+  line_.clear();
+  head_bytes_ = 0;
+  status_ = interim_ = 0;
+  http_1_0_ = chunked_ = sized_ = false;
+  keep_alive_ = true;
+  length_ = left_ = body_bytes_ = 0;
+  date_.clear();
+  content_type_.clear();
+  location_.clear();
+  to_head_ = to_head;
+}
+
 std::expected<std::string_view, Error> HttpResponseReader::take(std::string_view& input) {
   while (!input.empty()) {
     switch (state_) {
@@ -121,6 +135,11 @@ std::expected<void, Error> HttpResponseReader::on_field(std::string_view line) {
     return bad("a header field without a name");
   const std::string_view name = line.substr(0, colon);
   const std::string_view value = trim(line.substr(colon + 1));
+  if (std::ranges::any_of(value, [](char c) {
+        return (static_cast<unsigned char>(c) < 0x20 && c != '\t') || c == 0x7f;
+      })) {
+    return bad("control characters in a header field");
+  }
   if (same_word(name, "content-length")) {
     if (value.empty() || value.size() > 18 ||
         !std::ranges::all_of(value, [](char c) { return c >= '0' && c <= '9'; })) {
@@ -128,7 +147,7 @@ std::expected<void, Error> HttpResponseReader::on_field(std::string_view line) {
     }
     std::uint64_t length = 0;
     for (const char c : value) length = length * 10 + static_cast<std::uint64_t>(c - '0');
-    if (sized_ && length != length_) return bad("two Content-Length fields");
+    if (sized_) return bad("two Content-Length fields");
     sized_ = true;
     length_ = length;
   } else if (same_word(name, "transfer-encoding")) {
@@ -140,6 +159,10 @@ std::expected<void, Error> HttpResponseReader::on_field(std::string_view line) {
     if (http_1_0_ && lists(value, "keep-alive")) keep_alive_ = true;
   } else if (same_word(name, "date")) {
     if (date_.empty() && value.size() <= 64) date_ = value;
+  } else if (same_word(name, "content-type")) {
+    if (content_type_.empty() && value.size() <= 256) content_type_ = value;
+  } else if (same_word(name, "location")) {
+    if (location_.empty() && value.size() <= 2048) location_ = value;
   }
   return {};
 }
@@ -152,9 +175,11 @@ std::expected<void, Error> HttpResponseReader::on_head_end() {
     // head's budget too.
     if (++interim_ > 4 || chunked_ || sized_) return bad("too many interim answers");
     state_ = State::status_line;
+    content_type_.clear();
+    location_.clear();
     return {};
   }
-  if (status_ == 204 || status_ == 304) {
+  if (status_ == 204 || status_ == 304 || to_head_) {
     state_ = State::done;
   } else if (chunked_) {
     state_ = State::chunk_size;

@@ -27,6 +27,9 @@ class HttpResponseReader {
  public:
   explicit HttpResponseReader(HttpLimits limits = {}) : limits_(limits) {}
 
+  /// Forgets the last answer and keeps the memory. An answer to HEAD has no body.
+  void reset(bool to_head = false);
+
   /// Consumes from the front of `input`; returns the next piece of the body, a view into `input`,
   /// possibly empty. Call again while input is left and the answer is not done. After an error the
   /// connection is of no use.
@@ -40,6 +43,13 @@ class HttpResponseReader {
   /// 200..599, once head_done().
   unsigned status() const { return status_; }
   const std::string& date() const { return date_; }
+  /// Of the final answer; empty when absent or longer than 256 bytes.
+  const std::string& content_type() const { return content_type_; }
+  /// Empty when absent or longer than 2048 bytes.
+  const std::string& location() const { return location_; }
+  /// Whether a Content-Length gave the body's size, and which.
+  bool sized() const { return sized_; }
+  std::uint64_t length() const { return length_; }
   /// The connection can carry another request, once done().
   bool keep_alive() const { return keep_alive_ && done(); }
 
@@ -77,6 +87,9 @@ class HttpResponseReader {
   std::uint64_t left_ = 0;
   std::uint64_t body_bytes_ = 0;
   std::string date_;
+  std::string content_type_;
+  std::string location_;
+  bool to_head_ = false;
 };
 
 /// `host` goes into the Host field; a body is JSON and goes with POST only.

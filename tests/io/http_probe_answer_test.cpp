@@ -15,6 +15,8 @@ using core::Verdict;
 
 namespace {
 
+const core::HttpOptions usual;
+
 struct Outcome {
   ProbeVerdict verdict;
   unsigned status = 0;
@@ -23,7 +25,7 @@ struct Outcome {
 
 Outcome read(ProbeAnswer& answer, std::string_view bytes, std::size_t step) {
   Outcome outcome;
-  answer.reset();
+  answer.reset(usual);
   while (!bytes.empty() && !outcome.done) {
     outcome.done = answer.feed(bytes.substr(0, step)) == ProbeAnswer::Progress::done;
     bytes.remove_prefix(std::min(step, bytes.size()));
@@ -36,7 +38,8 @@ Outcome read(ProbeAnswer& answer, std::string_view bytes, std::size_t step) {
 
 /// The same verdict however the bytes are cut.
 Outcome judge(std::string_view bytes) {
-  ProbeAnswer answer(16 * 1024, 64 * 1024);
+  Regexes regexes;
+  ProbeAnswer answer(16 * 1024, 64 * 1024, regexes);
   const auto whole = read(answer, bytes, 4096);
   for (const std::size_t step : {1U, 2U, 7U}) {
     const auto cut = read(answer, bytes, step);
@@ -95,11 +98,11 @@ TEST_CASE("health documents are believed over a 2xx status") {
   CHECK(health(R"({"status":"UP"})").verdict == Verdict::pass);
   const auto warn = health(R"({"status":"warn","output":"disk \u001b[31m 91 %"})");
   CHECK(warn.verdict == Verdict::warn);
-  CHECK(warn.reason == ProbeReason::none);
+  CHECK(warn.reason == ProbeReason::health);
   CHECK(warn.sentence == "reports warn: disk \\x1b[31m 91 %");
   const auto fail = health(R"({"status":"fail"})");
   CHECK(fail.verdict == Verdict::fail);
-  CHECK(fail.reason == ProbeReason::status);
+  CHECK(fail.reason == ProbeReason::health);
   CHECK(fail.sentence == "reports fail with status 200");
   CHECK(health(R"({"output":"warn"})").verdict == Verdict::pass);
   CHECK(health(R"({"status":["warn"]})").verdict == Verdict::pass);
@@ -150,9 +153,10 @@ TEST_CASE("what is not HTTP as we know it fails as protocol") {
 
 TEST_CASE("framing without end is given up") {
   const std::string head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
-  ProbeAnswer answer(16 * 1024, 64 * 1024);
+  Regexes regexes;
+  ProbeAnswer answer(16 * 1024, 64 * 1024, regexes);
   const auto endless = [&](const std::string& prefix, const std::string& unit) {
-    answer.reset();
+    answer.reset(usual);
     auto progress = answer.feed(prefix);
     std::size_t sent = prefix.size();
     while (progress == ProbeAnswer::Progress::more && sent < 4'000'000) {
@@ -195,7 +199,8 @@ TEST_CASE("mutated answers never confuse the reader") {
       "application/json\r\n\r\n5;a=b\r\n{\"sta\r\n0\r\nA: b\r\n\r\n",
       "HTTP/1.1 100 Continue\r\n\r\nHTTP/1.0 503 no\r\nServer: x\r\n\r\nbye",
   };
-  ProbeAnswer answer(512, 1024);
+  Regexes regexes;
+  ProbeAnswer answer(512, 1024, regexes);
   for (int i = 0; i < 20'000; ++i) {
     auto text = seeds[random() % seeds.size()];
     for (auto changes = random() % 4; changes > 0; --changes) {
