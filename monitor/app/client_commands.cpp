@@ -164,7 +164,11 @@ int command_status(const std::string& socket, bool json) {
   if (up && !engine["synchronised"].boolean().value_or(true)) about += ", first list under way";
   print_line("Sentinel " + safe((*status)["version"].text()) + ", up " +
              age((*status)["uptime_seconds"]));
-  print_line("Engine " + safe(engine["endpoint"].text()) + " is " + about);
+  if (engine["configured"].boolean().value_or(true)) {
+    print_line("Engine " + safe(engine["endpoint"].text()) + " is " + about);
+  } else {
+    print_line("No Engine is configured; the file's targets are watched");
+  }
   const Value& store = (*status)["store"];
   if (!store["durable"].boolean().value_or(true))
     print_line("Store is not durable: " + safe(store["reason"].text()));
@@ -173,7 +177,9 @@ int command_status(const std::string& socket, bool json) {
   }
   const auto& list = (*services)["services"].array();
   if (list.empty()) {
-    print_line("No services are watched; label a container with sentinel.enable=true");
+    print_line(
+        "No services are watched; label a container with sentinel.enable=true, or name "
+        "targets in the file");
     return exit_done;
   }
   print_line("");

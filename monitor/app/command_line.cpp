@@ -10,6 +10,7 @@
 #include "app/client_commands.hpp"
 #include "app/config.hpp"
 #include "app/monitor.hpp"
+#include "app/probe_command.hpp"
 #include "app/version.hpp"
 #include "protocol/settings.hpp"
 
@@ -65,7 +66,7 @@ struct Options {
   std::string file;
   std::string service;
   std::string length;
-  std::string anything;
+  ProbeRequest probe;
   bool json = false;
   bool end = false;
 };
@@ -137,6 +138,20 @@ int run(int argc, const char* const* argv) {
   CLI::Option* end = maintenance->add_flag("--end", options.end, "end it now");
   length->excludes(end);
 
+  CLI::App* probe = app.add_subcommand("probe", "run one probe and say what it found");
+  probe
+      ->add_option("URL", options.probe.url,
+                   "http(s)://, tcp://, tls://, dns://, smtp(s)://, icmp:")
+      ->required();
+  probe
+      ->add_option("-o,--option", options.probe.options,
+                   "an option of the probe, such as timeout=5s")
+      ->type_name("OPTION=VALUE")
+      ->allow_extra_args(false);
+  probe->add_option("--address", options.probe.address, "where a URL without a host leads")
+      ->type_name("IP");
+  probe->add_flag("--json", options.probe.json, "as JSON");
+
   // Known names of later versions: a clear answer instead of "unknown argument".
   constexpr std::array later{"failover", "alert", "drain", "ready"};
   for (const char* name : later) {
@@ -153,6 +168,7 @@ int run(int argc, const char* const* argv) {
   }
   if (watch->parsed()) return monitor(std::move(options.flags));
   if (check->parsed()) return check_config(options.file);
+  if (probe->parsed()) return command_probe(options.probe);
   const std::string socket = socket_path(options.flags);
   if (health->parsed()) return command_healthcheck(socket);
   if (status->parsed()) return command_status(socket, options.json);

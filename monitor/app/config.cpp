@@ -11,7 +11,6 @@
 #include <system_error>
 
 #include "app/config_reader.hpp"
-#include "app/suggest.hpp"
 #include "protocol/escape.hpp"
 
 namespace sentinel::app {
@@ -20,8 +19,6 @@ namespace {
 
 using protocol::Error;
 using Set = std::expected<void, Error>;
-
-constexpr std::size_t shown_value_bytes = 80;
 
 Set expected_form(std::string text) {
   return std::unexpected(Error{"expected " + std::move(text)});
@@ -60,7 +57,8 @@ Set set_listen(std::string_view text, std::string& target) {
 }
 
 Set set_engine(std::string_view text, std::string& target) {
-  constexpr std::string_view form = "unix:///path/to/docker.sock or tcp://HOST:PORT";
+  constexpr std::string_view form = "unix:///path/to/docker.sock, tcp://HOST:PORT or none";
+  if (text == "none") return target.clear(), Set{};
   if (text.starts_with("unix:///") && text.size() > 8 && text.size() <= 100)
     return target = text, Set{};
   if (text.starts_with('/') && text.size() > 1 && text.size() <= 93)
@@ -161,10 +159,6 @@ constexpr std::array<ProcessSetting, 14> process_settings{{
      [](MonitorConfig& c, std::string_view v) { return set_fraction(v, c.core.storm_fraction); }},
 }};
 
-std::string with_value(const std::string& expected, std::string_view value) {
-  return expected + ", got '" + protocol::one_line(value, shown_value_bytes) + "'";
-}
-
 /// Keys of one mapping of the file: those of process_settings that begin with `section`.
 std::vector<Key> section_keys(MonitorConfig& config, std::string_view section) {
   std::vector<Key> keys;
@@ -207,14 +201,15 @@ std::expected<std::string, std::string> read_file(const std::string& path) {
   return text;
 }
 
-void read_config_file(const std::string& path, MonitorConfig& config, Diagnostics& errors) {
+void read_config_file(const std::string& path, const Environment& environment,
+                      MonitorConfig& config, Diagnostics& errors) {
   const auto text = read_file(path);
   if (!text) {
     errors.push_back({path, {}, {}, text.error()});
     return;
   }
   config.config_file = path;
-  read_config_text(*text, path, config, errors);
+  read_config_text(*text, path, environment, config, errors);
 }
 
 std::optional<std::string> variable(const ConfigSources& sources, const char* name) {
@@ -258,85 +253,9 @@ Environment process_environment() {
   };
 }
 
-std::string join_key(const std::string& prefix, std::string_view name) {
-  return prefix.empty() ? std::string{name} : prefix + "." + std::string{name};
-}
-
-bool FileReader::each(const YamlNode& node, const std::string& prefix,
-                      const std::function<void(const YamlNode&, const YamlNode&)>& entry) {
-  if (node.kind == YamlNode::Kind::null) return true;
-  if (node.kind != YamlNode::Kind::mapping) {
-    error(node.at, prefix, "expected a mapping of keys to values");
-    return false;
-  }
-  std::map<std::string_view, Position> seen;
-  for (const auto& [key, value] : node.entries) {
-    const auto [first, fresh] = seen.emplace(key.scalar, key.at);
-    if (!fresh) {
-      error(key.at, join_key(prefix, key.scalar),
-            "expected each key once; it is already in line " + std::to_string(first->second.line));
-      continue;
-    }
-    entry(key, value);
-  }
-  return true;
-}
-
-void FileReader::mapping(const YamlNode& node, const std::string& prefix,
-                         const std::vector<Key>& keys) {
-  each(node, prefix, [&](const YamlNode& key, const YamlNode& content) {
-    const auto known = std::ranges::find(keys, std::string_view{key.scalar}, &Key::name);
-    if (known != keys.end()) {
-      value(content, join_key(prefix, key.scalar), known->set);
-      return;
-    }
-    std::vector<std::string_view> names;
-    names.reserve(keys.size());
-    for (const Key& candidate : keys) names.push_back(candidate.name);
-    unknown(key, prefix, names);
-  });
-}
-
-void FileReader::value(const YamlNode& node, const std::string& key, const ValueSetter& set) {
-  std::string text = node.scalar;
-  if (node.kind == YamlNode::Kind::sequence) {
-    for (const YamlNode& item : node.items) {
-      // A comma inside an item would make two of one.
-      if (item.kind != YamlNode::Kind::scalar || item.scalar.find(',') != std::string::npos) {
-        error(item.at, key, "expected a list of plain words");
-        return;
-      }
-      if (!text.empty()) text += ',';
-      text += item.scalar;
-    }
-  } else if (node.kind != YamlNode::Kind::scalar) {
-    error(node.at, key,
-          node.kind == YamlNode::Kind::null ? "expected a value"
-                                            : "expected a single value, not a mapping");
-    return;
-  }
-  if (auto result = set(text); !result)
-    error(node.at, key, with_value(result.error().message, text));
-}
-
-void FileReader::unknown(const YamlNode& key, const std::string& prefix,
-                         const std::vector<std::string_view>& known) {
-  std::string text = "unknown key";
-  if (const std::string_view best = closest(key.scalar, known); !best.empty()) {
-    text += "; did you mean '" + std::string{best} + "'?";
-  } else {
-    text += "; expected one of ";
-    for (std::size_t i = 0; i < known.size(); ++i) {
-      if (i > 0) text += ", ";
-      text += known[i];
-    }
-  }
-  error(key.at, join_key(prefix, key.scalar), std::move(text));
-}
-
-void read_config_text(std::string_view text, const std::string& name, MonitorConfig& config,
-                      Diagnostics& errors) {
-  FileReader reader{name, errors};
+void read_config_text(std::string_view text, const std::string& name,
+                      const Environment& environment, MonitorConfig& config, Diagnostics& errors) {
+  FileReader reader{name, errors, environment};
   const auto root = parse_yaml(text);
   if (!root) {
     reader.error(root.error().at, {}, root.error().text);
@@ -346,6 +265,7 @@ void read_config_text(std::string_view text, const std::string& name, MonitorCon
   const YamlNode* limits = nullptr;
   const YamlNode* service_defaults = nullptr;
   const YamlNode* services = nullptr;
+  const YamlNode* targets = nullptr;
   reader.each(*root, "", [&](const YamlNode& key, const YamlNode& value) {
     if (key.scalar == "log" || key.scalar == "heal") {
       reader.mapping(value, key.scalar, section_keys(config, key.scalar));
@@ -355,11 +275,16 @@ void read_config_text(std::string_view text, const std::string& name, MonitorCon
       service_defaults = &value;
     } else if (key.scalar == "services") {
       services = &value;
+    } else if (key.scalar == "targets") {
+      targets = &value;
+    } else if (key.scalar == "maintenance") {
+      read_maintenance(reader, value, config.maintenance);
     } else if (const auto known = std::ranges::find(top, std::string_view{key.scalar}, &Key::name);
                known != top.end()) {
       reader.value(value, key.scalar, known->set);
     } else {
-      std::vector<std::string_view> names{"log", "heal", "limits", "defaults", "services"};
+      std::vector<std::string_view> names{"log",      "heal",    "limits",     "defaults",
+                                          "services", "targets", "maintenance"};
       for (const Key& candidate : top) names.push_back(candidate.name);
       reader.unknown(key, "", names);
     }
@@ -377,6 +302,7 @@ void read_config_text(std::string_view text, const std::string& name, MonitorCon
                      protocol::format_budget(config.labels.defaults.budget));
   }
   if (services != nullptr) read_services(reader, *services, config.labels);
+  if (targets != nullptr) read_targets(reader, *targets, config.labels.limits, config.targets);
 }
 
 std::expected<MonitorConfig, Diagnostics> load_config(const ConfigSources& sources) {
@@ -393,11 +319,11 @@ std::expected<MonitorConfig, Diagnostics> load_config(const ConfigSources& sourc
   }
   const auto flag = sources.flags.find("config");
   if (flag != sources.flags.end()) {
-    read_config_file(flag->second, config, errors);
+    read_config_file(flag->second, sources.environment, config, errors);
   } else if (const auto path = variable(sources, "SENTINEL_CONFIG")) {
-    read_config_file(*path, config, errors);
+    read_config_file(*path, sources.environment, config, errors);
   } else if (::access(std::string{default_config_file}.c_str(), F_OK) == 0) {
-    read_config_file(std::string{default_config_file}, config, errors);
+    read_config_file(std::string{default_config_file}, sources.environment, config, errors);
   }
   for (const ProcessSetting& setting : process_settings) {
     const auto given =
@@ -422,10 +348,26 @@ std::expected<MonitorConfig, Diagnostics> load_config(const ConfigSources& sourc
   return config;
 }
 
+std::string keep_until_restart(MonitorConfig& fresh, const MonitorConfig& running) {
+  std::string keys;
+  const auto keep = [&](auto MonitorConfig::* field, const char* key) {
+    if (fresh.*field == running.*field) return;
+    fresh.*field = running.*field;
+    keys += (keys.empty() ? "" : ", ") + std::string{key};
+  };
+  keep(&MonitorConfig::engine, "engine");
+  keep(&MonitorConfig::listen, "listen");
+  keep(&MonitorConfig::hosts, "hosts");
+  keep(&MonitorConfig::data_dir, "data-dir");
+  keep(&MonitorConfig::run_dir, "run-dir");
+  keep(&MonitorConfig::log_format, "log.format");
+  return keys;
+}
+
 std::expected<MonitorConfig, Diagnostics> check_config_file(const std::string& path) {
   MonitorConfig config = defaults();
   Diagnostics errors;
-  read_config_file(path, config, errors);
+  read_config_file(path, process_environment(), config, errors);
   if (!errors.empty()) return std::unexpected(std::move(errors));
   return config;
 }

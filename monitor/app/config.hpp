@@ -16,6 +16,8 @@
 #include <string_view>
 #include <vector>
 
+#include "app/interpolate.hpp"
+#include "app/maintenance_rules.hpp"
 #include "app/yaml_tree.hpp"
 #include "core/event.hpp"
 #include "observe/log.hpp"
@@ -36,9 +38,9 @@ struct Diagnostic {
 using Diagnostics = std::vector<Diagnostic>;
 
 struct MonitorConfig {
-  std::string config_file;  // what was read, empty: none
-  std::string engine = "unix:///var/run/docker.sock";
-  std::string listen = "127.0.0.1:8090";  // empty: Unix socket only
+  std::string config_file;                             // what was read, empty: none
+  std::string engine = "unix:///var/run/docker.sock";  // empty: none
+  std::string listen = "127.0.0.1:8090";               // empty: Unix socket only
   std::vector<std::string>
       hosts;  // names by which clients may call us, besides addresses and localhost
   std::string data_dir = "/var/lib/sentinel";
@@ -48,13 +50,16 @@ struct MonitorConfig {
   std::optional<observe::LogFormat> log_format;  // none: text on a terminal, else JSON
   core::Config core;
   protocol::LabelDefaults labels;
+  std::vector<core::TargetInfo> targets;  // hosts that are no containers; keys are unique
+  std::vector<MaintenanceRule> maintenance;
 
+  /// `none`: targets alone are watched.
+  bool has_engine() const { return !engine.empty(); }
   std::string socket_path() const { return run_dir + "/monitor.sock"; }
   std::string store_path() const { return data_dir + "/monitor.db"; }
 };
 
-/// Reads an environment variable; nullopt when it is not set. An empty one counts as not set.
-using Environment = std::function<std::optional<std::string>(const std::string& name)>;
+/// Of this process.
 Environment process_environment();
 
 struct ConfigSources {
@@ -68,11 +73,15 @@ inline constexpr std::string_view default_config_file = "/etc/sentinel/sentinel.
 /// From all sources. The default file may be missing; one that was named may not.
 std::expected<MonitorConfig, Diagnostics> load_config(const ConfigSources& sources);
 
+/// Puts back into `fresh` what only a restart can change; the keys that differed, comma separated.
+std::string keep_until_restart(MonitorConfig& fresh, const MonitorConfig& running);
+
 /// A file alone, upon the defaults: `sentinel config check`.
 std::expected<MonitorConfig, Diagnostics> check_config_file(const std::string& path);
 
-/// The text of a file into `config`; appends to `errors`. `name` is shown in errors.
-void read_config_text(std::string_view text, const std::string& name, MonitorConfig& config,
-                      Diagnostics& errors);
+/// The text of a file into `config`; appends to `errors`. `name` is shown in errors; `environment`
+/// holds the variables of its values.
+void read_config_text(std::string_view text, const std::string& name,
+                      const Environment& environment, MonitorConfig& config, Diagnostics& errors);
 
 }  // namespace sentinel::app

@@ -5,7 +5,6 @@
 #include <utility>
 
 #include "app/config_reader.hpp"
-#include "app/suggest.hpp"
 
 namespace sentinel::app {
 
@@ -25,32 +24,6 @@ std::expected<void, Error> assign(Parsed&& parsed, Target& target) {
 
 std::expected<void, Error> expected_form(std::string text) {
   return std::unexpected(Error{"expected " + std::move(text)});
-}
-
-std::expected<void, Error> set_probe_url(std::string_view text, std::string_view name,
-                                         core::ServiceSettings& settings,
-                                         const protocol::SettingsLimits& limits) {
-  auto good_name = protocol::parse_probe_name(name);
-  if (!good_name) return std::unexpected(std::move(good_name.error()));
-  auto parsed = protocol::parse_probe_url(text);
-  if (!parsed) return std::unexpected(std::move(parsed.error()));
-  auto at = std::ranges::find(settings.probes, name, &core::ProbeSpec::name);
-  if (at == settings.probes.end()) {
-    if (settings.probes.size() >= limits.max_probes) {
-      return expected_form("at most " + std::to_string(limits.max_probes) + " probes");
-    }
-    core::ProbeSpec fresh;
-    fresh.name = *good_name;
-    // By name, so that a probe keeps its index when another is added behind it.
-    at = settings.probes.insert(
-        std::ranges::lower_bound(settings.probes, name, {}, &core::ProbeSpec::name), fresh);
-  }
-  at->kind = parsed->kind;
-  at->url = std::move(parsed->url);
-  at->host = std::move(parsed->host);
-  at->port = parsed->port;
-  at->http = std::move(parsed->http);
-  return {};
 }
 
 std::vector<Key> service_keys(core::ServiceSettings& s, const protocol::SettingsLimits& limits) {
@@ -89,28 +62,6 @@ std::vector<Key> service_keys(core::ServiceSettings& s, const protocol::Settings
        }},
       {"heal.backoff",
        [&](std::string_view v) { return assign(parse_backoff(v, limits.backoff), s.backoff); }},
-  };
-}
-
-std::vector<Key> probe_keys(core::ProbeSpec& probe, const protocol::SettingsLimits& limits) {
-  using namespace protocol;
-  return {
-      {"interval",
-       [&](std::string_view v) {
-         const auto result = assign(parse_duration(v, limits.interval), probe.interval);
-         if (result)
-           probe.fast_interval =
-               std::min<Duration>(probe.interval, core::ProbeSpec{}.fast_interval);
-         return result;
-       }},
-      {"timeout",
-       [&](std::string_view v) {
-         return assign(parse_duration(v, limits.probe_timeout), probe.timeout);
-       }},
-      {"fall",
-       [&](std::string_view v) { return assign(parse_count(v, 1, limits.max_fall), probe.fall); }},
-      {"rise",
-       [&](std::string_view v) { return assign(parse_count(v, 1, limits.max_fall), probe.rise); }},
   };
 }
 
@@ -194,53 +145,20 @@ void read_limits(FileReader& reader, const YamlNode& node, protocol::SettingsLim
 void read_service_settings(FileReader& reader, const YamlNode& node, const std::string& prefix,
                            const protocol::SettingsLimits& limits,
                            core::ServiceSettings& settings) {
-  constexpr std::string_view probe_prefix = "probe.";
   const std::vector<Key> keys = service_keys(settings, limits);
-  std::vector<std::pair<const YamlNode*, const YamlNode*>>
-      options;  // after all URLs, whatever the order in the file
+  ProbeKeys probes;
   reader.each(node, prefix, [&](const YamlNode& key, const YamlNode& value) {
-    const std::string_view name = key.scalar;
-    if (name.starts_with(probe_prefix)) {
-      const std::string_view probe = name.substr(probe_prefix.size());
-      if (probe.find('.') != std::string_view::npos) {
-        options.emplace_back(&key, &value);
-      } else {
-        reader.value(value, join_key(prefix, name), [&](std::string_view text) {
-          return set_probe_url(text, probe, settings, limits);
-        });
-      }
+    if (probes.take(key, value)) return;
+    const auto known = std::ranges::find(keys, std::string_view{key.scalar}, &Key::name);
+    if (known != keys.end()) {
+      reader.value(value, join_key(prefix, key.scalar), known->set);
       return;
     }
-    const auto known = std::ranges::find(keys, name, &Key::name);
-    if (known == keys.end()) {
-      std::vector<std::string_view> all = names(keys);
-      all.push_back("probe.NAME");
-      reader.unknown(key, prefix, all);
-      return;
-    }
-    reader.value(value, join_key(prefix, name), known->set);
+    std::vector<std::string_view> all = names(keys);
+    all.push_back("probe.NAME");
+    reader.unknown(key, prefix, all);
   });
-  for (const auto& [key, value] : options) {
-    const std::string full = join_key(prefix, key->scalar);
-    const std::string_view rest = std::string_view{key->scalar}.substr(probe_prefix.size());
-    const auto dot = rest.find('.');
-    const auto probe =
-        std::ranges::find(settings.probes, rest.substr(0, dot), &core::ProbeSpec::name);
-    if (probe == settings.probes.end()) {
-      reader.error(key->at, full, "expected a probe of that name: probe.NAME with a URL");
-      continue;
-    }
-    const std::vector<Key> known_options = probe_keys(*probe, limits);
-    const auto option = std::ranges::find(known_options, rest.substr(dot + 1), &Key::name);
-    if (option == known_options.end()) {
-      YamlNode last = *key;
-      last.scalar = rest.substr(dot + 1);
-      reader.unknown(last, join_key(prefix, key->scalar.substr(0, probe_prefix.size() + dot)),
-                     names(known_options));
-      continue;
-    }
-    reader.value(*value, full, option->set);
-  }
+  probes.apply(reader, prefix, limits, settings.probes);
 }
 
 void read_services(FileReader& reader, const YamlNode& node, protocol::LabelDefaults& labels) {

@@ -13,6 +13,7 @@
 #include <system_error>
 
 #include "app/command_line.hpp"
+#include "app/maintenance_clock.hpp"
 #include "app/memory.hpp"
 #include "app/own_share.hpp"
 #include "app/samples.hpp"
@@ -99,14 +100,16 @@ class Monitor {
                 "sentinel.started",
                 "Sentinel monitor started",
                 {{"version", std::string{version()}},
-                 {"engine", config_.engine},
+                 {"engine", config_.has_engine() ? config_.engine : "none"},
                  {"listen", config_.listen}}});
     if (config_.labels.watch_all)
       log_.info("sentinel.started", "all containers are watched, labelled or not");
     http_.start();
     // What is known from the last run comes before anything new.
     deliver(store_->load());
-    engine_->start();
+    tell_targets();
+    windows_.set_rules(config_.maintenance);
+    if (engine_) engine_->start();
     context_.run();
     watchdog_ = nullptr;
     return exit_done;
@@ -129,6 +132,7 @@ class Monitor {
     return options;
   }
   bool make_engine_client() {
+    if (!config_.has_engine()) return true;
     if (const auto endpoint = io::parse_engine_endpoint(config_.engine); !endpoint) {
       log_.error("sentinel.config", "the Engine's address " + config_.engine +
                                         " cannot be used: " + endpoint.error().text);
@@ -278,13 +282,8 @@ class Monitor {
   }
 
   void perform(const core::Action& action) {
-    if (const auto* inspect = std::get_if<core::Inspect>(&action))
-      engine_->perform(*inspect);
-    else if (const auto* operate = std::get_if<core::Operate>(&action))
-      engine_->perform(*operate);
-    else if (const auto* relist = std::get_if<core::Relist>(&action))
-      engine_->perform(*relist);
-    else if (const auto* intent = std::get_if<core::StoreIntent>(&action))
+    if (engine_ && perform_on_engine(action)) return;
+    if (const auto* intent = std::get_if<core::StoreIntent>(&action))
       store_->perform(*intent);
     else if (const auto* forget = std::get_if<core::ForgetIntent>(&action))
       store_->perform(*forget);
@@ -292,6 +291,27 @@ class Monitor {
       store_->perform(*service);
     else if (const auto* probe = std::get_if<core::StartProbe>(&action))
       prober_.perform(*probe);
+  }
+
+  bool perform_on_engine(const core::Action& action) {
+    if (const auto* inspect = std::get_if<core::Inspect>(&action))
+      engine_->perform(*inspect);
+    else if (const auto* operate = std::get_if<core::Operate>(&action))
+      engine_->perform(*operate);
+    else if (const auto* relist = std::get_if<core::Relist>(&action))
+      engine_->perform(*relist);
+    else
+      return false;
+    return true;
+  }
+
+  /// All of them; the core finds out which are new, changed or gone.
+  void tell_targets() {
+    core::SetTargets event;
+    event.targets.reserve(config_.targets.size());
+    for (const core::TargetInfo& target : config_.targets)
+      event.targets.push_back(std::make_shared<const core::TargetInfo>(target));
+    deliver(std::move(event));
   }
 
   void tell() {
@@ -326,9 +346,11 @@ class Monitor {
     view.version = version();
     view.revision = revision();
     view.uptime = io::now() - started_;
+    view.has_engine = config_.has_engine();
     view.engine_up = core_.engine_up();
     view.engine = config_.engine;
-    view.engine_reason = engine_reason_;
+    view.engine_reason = view.has_engine ? engine_reason_ : std::string{};
+    view.targets = config_.targets.size();
     view.engine_version = engine_version_;
     view.api_version = api_version_;
     view.synchronised = core_.synchronised();
@@ -344,7 +366,7 @@ class Monitor {
 
   std::string render_metrics() {
     const auto services = core_.services();
-    const ShellFigures figures{.engine = engine_->stats(),
+    const ShellFigures figures{.engine = engine_ ? std::optional(engine_->stats()) : std::nullopt,
                                .prober = prober_.stats(),
                                .http = http_.stats(),
                                .store = store_->stats(),
@@ -355,7 +377,7 @@ class Monitor {
     return metrics_.render({.services = services,
                             .now = io::now(),
                             .unix_ns = unix_ns(),
-                            .engine_up = core_.engine_up(),
+                            .engine_up = engine_ ? std::optional(core_.engine_up()) : std::nullopt,
                             .samples = samples_of(figures),
                             .histograms = {probe_lag_of(figures.prober)}});
   }
@@ -371,14 +393,9 @@ class Monitor {
         log_.error("sentinel.config", error.to_string());
       return;
     }
-    tell_restart_needed(*fresh);
-    // What needs a restart stays as it is.
-    fresh->engine = config_.engine;
-    fresh->listen = config_.listen;
-    fresh->hosts = config_.hosts;
-    fresh->data_dir = config_.data_dir;
-    fresh->run_dir = config_.run_dir;
-    fresh->log_format = config_.log_format;
+    if (const std::string keys = keep_until_restart(*fresh, config_); !keys.empty())
+      log_.warning("sentinel.config",
+                   "these keys changed and take effect after a restart: " + keys);
     const std::uint64_t seed = config_.core.seed;
     const bool labels_changed = fresh->labels.defaults != config_.labels.defaults ||
                                 fresh->labels.services != config_.labels.services ||
@@ -391,23 +408,9 @@ class Monitor {
     metrics_.config_loaded(config_ok_, unix_ns());
     log_.info("sentinel.config", "the configuration was loaded");
     deliver(core::Reconfigured{config_.core});
-    if (labels_changed) engine_->reconfigure(config_.labels);
-  }
-
-  void tell_restart_needed(const MonitorConfig& fresh) {
-    std::string keys;
-    const auto differ = [&keys](bool different, const char* key) {
-      if (different) keys += (keys.empty() ? "" : ", ") + std::string{key};
-    };
-    differ(fresh.engine != config_.engine, "engine");
-    differ(fresh.listen != config_.listen, "listen");
-    differ(fresh.hosts != config_.hosts, "hosts");
-    differ(fresh.data_dir != config_.data_dir, "data-dir");
-    differ(fresh.run_dir != config_.run_dir, "run-dir");
-    differ(fresh.log_format != config_.log_format, "log.format");
-    if (!keys.empty())
-      log_.warning("sentinel.config",
-                   "these keys changed and take effect after a restart: " + keys);
+    tell_targets();
+    windows_.set_rules(config_.maintenance);
+    if (labels_changed && engine_) engine_->reconfigure(config_.labels);
   }
 
   void stop(int signal) {
@@ -425,7 +428,8 @@ class Monitor {
                 text,
                 {{"signal", static_cast<std::int64_t>(signal)}}});
     alarm_.set(std::nullopt);
-    engine_->stop();
+    windows_.stop();
+    if (engine_) engine_->stop();
     prober_.stop();
     http_.stop();
     if (watchdog_ != nullptr) watchdog_->stop();
@@ -450,6 +454,8 @@ class Monitor {
   web::Api api_;
   io::HttpServer http_;
   io::Alarm alarm_;
+  MaintenanceClock windows_{context_,
+                            [this](core::SetWindows event) { deliver(std::move(event)); }};
   io::Prober prober_;
   std::unique_ptr<io::EngineClient> engine_;
   io::Watchdog* watchdog_ = nullptr;

@@ -11,6 +11,26 @@ using observe::Sample;
 
 double seconds(core::Duration d) { return std::chrono::duration<double>(d).count(); }
 
+template <class Add>
+void engine_samples(const io::EngineStats& engine, const Add& add) {
+  for (const io::EngineStats::Requests& r : engine.requests) {
+    add(Sample::Kind::counter, "sentinel_engine_requests_total",
+        "Requests to the Engine by what came of them", static_cast<double>(r.count),
+        {{"engine", "default"}, {"operation", std::string{r.operation}}, {"code", r.code}});
+  }
+  add(Sample::Kind::counter, "sentinel_engine_event_stream_reconnects_total",
+      "Event streams that ended before their time", static_cast<double>(engine.stream_reconnects),
+      {{"engine", "default"}});
+  add(Sample::Kind::counter, "sentinel_engine_events_total", "Events read from the Engine",
+      static_cast<double>(engine.events), {{"engine", "default"}});
+  add(Sample::Kind::counter, "sentinel_engine_malformed_events_total",
+      "Events that could not be understood", static_cast<double>(engine.malformed_events),
+      {{"engine", "default"}});
+  add(Sample::Kind::counter, "sentinel_engine_queue_overflows_total",
+      "Inspects that found the queue full", static_cast<double>(engine.queue_overflows),
+      {{"engine", "default"}});
+}
+
 }  // namespace
 
 std::vector<Sample> samples_of(const ShellFigures& f) {
@@ -26,22 +46,7 @@ std::vector<Sample> samples_of(const ShellFigures& f) {
     add(Sample::Kind::gauge, name, help, value);
   };
 
-  for (const io::EngineStats::Requests& r : f.engine.requests) {
-    add(Sample::Kind::counter, "sentinel_engine_requests_total",
-        "Requests to the Engine by what came of them", static_cast<double>(r.count),
-        {{"engine", "default"}, {"operation", std::string{r.operation}}, {"code", r.code}});
-  }
-  add(Sample::Kind::counter, "sentinel_engine_event_stream_reconnects_total",
-      "Event streams that ended before their time", static_cast<double>(f.engine.stream_reconnects),
-      {{"engine", "default"}});
-  add(Sample::Kind::counter, "sentinel_engine_events_total", "Events read from the Engine",
-      static_cast<double>(f.engine.events), {{"engine", "default"}});
-  add(Sample::Kind::counter, "sentinel_engine_malformed_events_total",
-      "Events that could not be understood", static_cast<double>(f.engine.malformed_events),
-      {{"engine", "default"}});
-  add(Sample::Kind::counter, "sentinel_engine_queue_overflows_total",
-      "Inspects that found the queue full", static_cast<double>(f.engine.queue_overflows),
-      {{"engine", "default"}});
+  if (f.engine) engine_samples(*f.engine, add);
   gauge("sentinel_recovery_operations_in_flight", "Healing operations under way",
         f.operations_in_flight);
   gauge("sentinel_recovery_storm_hold",

@@ -14,7 +14,7 @@
 namespace sentinel::app {
 
 struct ShellFigures {
-  io::EngineStats engine;
+  std::optional<io::EngineStats> engine;  // none: there is no Engine
   io::ProberStats prober;
   io::HttpServerStats http;
   io::StoreStats store;

@@ -71,7 +71,7 @@ class Builder final : public YAML::EventHandler {
   }
   void count(const YAML::Mark& mark) {
     if (++nodes_ > max_yaml_nodes)
-      throw YAML::ParserException(mark, "expected at most 20000 values");
+      throw YAML::ParserException(mark, "expected at most 500000 values");
   }
   void put(const YAML::Mark& mark, YamlNode::Kind kind, const std::string& value) {
     count(mark);
@@ -123,7 +123,7 @@ class Builder final : public YAML::EventHandler {
 };
 
 std::optional<YamlError> refuse_bytes(std::string_view text) {
-  if (text.size() > max_yaml_bytes) return YamlError{{}, "expected a file of at most 1 MiB"};
+  if (text.size() > max_yaml_bytes) return YamlError{{}, "expected a file of at most 8 MiB"};
   Position at{1, 1};
   for (const char c : text) {
     const auto byte = static_cast<unsigned char>(c);

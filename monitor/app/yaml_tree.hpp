@@ -3,8 +3,8 @@
 // A YAML file as a bounded tree in which every node knows where it stood.
 //
 // One document of mappings, sequences and scalars. Refused: anchors and aliases (a few lines of
-// them expand to gigabytes), tags, a second document, nesting beyond 16, more than 20,000 nodes,
-// files above 1 MiB, control characters.
+// them expand to gigabytes), tags, a second document, nesting beyond 16, more than 500,000
+// nodes, files above 8 MiB, control characters.
 
 #include <cstddef>
 #include <expected>
@@ -39,9 +39,9 @@ struct YamlError {
   std::string text;
 };
 
-inline constexpr std::size_t max_yaml_bytes = std::size_t{1} << 20U;
+inline constexpr std::size_t max_yaml_bytes = std::size_t{8} << 20U;
 inline constexpr std::size_t max_yaml_depth = 16;
-inline constexpr std::size_t max_yaml_nodes = 20'000;
+inline constexpr std::size_t max_yaml_nodes = 500'000;  // 10,000 targets with several probes each
 
 /// An empty file is an empty mapping.
 std::expected<YamlNode, YamlError> parse_yaml(std::string_view text);

@@ -19,6 +19,7 @@
 
 #include "core/types.hpp"
 #include "protocol/error.hpp"
+#include "protocol/hosts.hpp"
 
 namespace sentinel::protocol {
 
@@ -77,16 +78,6 @@ Parsed<std::string> parse_probe_name(std::string_view text);
 
 /// 1 to 128 visible characters without `/`.
 Parsed<std::string> parse_service_name(std::string_view text);
-
-/// Sets kind, url, host, port and target; the rest stays as in a default ProbeSpec.
-/// `http://[HOST][:PORT][/PATH][?QUERY]`; no user, no fragment; path and query are printable ASCII.
-/// Link-local and cloud metadata hosts are refused.
-Parsed<core::ProbeSpec> parse_probe_url(std::string_view text);
-
-/// Addresses that hand out credentials to whoever asks (169.254.0.0/16, fe80::/10, the clouds'
-/// metadata services), and IPv4 addresses in any but the dotted decimal form. Names are judged by
-/// name only: who resolves them judges the address again.
-bool forbidden_host(std::string_view host);
 
 // --- labels
 // -----------------------------------------------------------------------------------------------------------

@@ -4,6 +4,7 @@
 #include <span>
 
 #include "protocol/escape.hpp"
+#include "protocol/probe_settings.hpp"
 #include "protocol/settings.hpp"
 
 namespace sentinel::protocol {
@@ -26,7 +27,6 @@ constexpr std::array<std::string_view, 11> service_keys{"enable",
                                                         "heal.backoff"};
 constexpr std::array<std::string_view, 3> later_keys{"depends-on", "failover.pool",
                                                      "failover.port"};
-constexpr std::array<std::string_view, 4> probe_options{"interval", "timeout", "fall", "rise"};
 
 /// Levenshtein distance, given up above `most`.
 std::size_t distance(std::string_view a, std::string_view b, std::size_t most) {
@@ -182,71 +182,78 @@ struct Applier {
     core::ProbeSpec* spec = find_probe(name);
     const std::string kept =
         spec != nullptr ? "the probe " + one_line(spec->url, shown_value_bytes) : "no probe";
-    auto parsed = parse_probe_url(label.second);
-    if (!parsed) {
-      warnings.bad(label.first, label.second, parsed.error(), kept);
+    core::ProbeSpec fresh = spec != nullptr ? *spec : core::ProbeSpec{};
+    fresh.name = *good_name;
+    if (const auto set = set_probe_url(fresh, label.second); !set) {
+      warnings.bad(label.first, label.second, set.error(), kept);
       return;
     }
-    if (!parsed->host.empty() && !limits.probe_hosts.contains("*") &&
-        !limits.probe_hosts.contains(parsed->host)) {
+    if (!reachable(fresh)) {
       warnings.bad(label.first, label.second,
                    {"expected a URL without a host, which reaches this container, or a host that "
                     "limits.probe-hosts allows"},
                    kept);
       return;
     }
-    if (spec == nullptr) {
-      if (settings.probes.size() >= limits.max_probes) {
-        warnings.add(label.first, label.second,
-                     "expected at most " + std::to_string(limits.max_probes) +
-                         " probes; this one is left out");
-        return;
-      }
-      spec = &settings.probes.emplace_back();
-      spec->name = *good_name;
+    if (spec != nullptr) {
+      *spec = std::move(fresh);
+    } else if (settings.probes.size() < limits.max_probes) {
+      settings.probes.push_back(std::move(fresh));
+    } else {
+      warnings.add(label.first, label.second,
+                   "expected at most " + std::to_string(limits.max_probes) +
+                       " probes; this one is left out");
     }
-    spec->kind = parsed->kind;
-    spec->url = std::move(parsed->url);
-    spec->host = std::move(parsed->host);
-    spec->port = parsed->port;
-    spec->http = std::move(parsed->http);
+  }
+
+  /// What a label may choose as a peer.
+  bool reachable(const core::ProbeSpec& spec) const {
+    return spec.host.empty() || limits.probe_hosts.contains("*") ||
+           limits.probe_hosts.contains(spec.host);
   }
 
   /// `sentinel.probe.NAME.OPTION`
   void probe_option(std::string_view name, std::string_view option, const Label& label) {
-    if (option.starts_with("expect")) {
-      warnings.add(label.first, label.second, "this label is not supported yet; it is ignored");
-      return;
-    }
-    if (std::ranges::find(probe_options, option) == probe_options.end()) {
-      unknown(label, closest(option, probe_options),
+    const std::string_view shown =
+        option_is_secret(option) ? "..." : std::string_view(label.second);
+    if (!is_probe_option(option)) {
+      unknown(label, closest(option, probe_option_names()),
               std::string(probe_prefix) + std::string(name) + ".");
       return;
     }
     core::ProbeSpec* spec = find_probe(name);
     if (spec == nullptr) {
-      warnings.add(label.first, label.second,
+      warnings.add(label.first, shown,
                    "there is no usable probe in " + std::string(prefix) + "probe." +
                        one_line(name, 64) + "; it is ignored");
       return;
     }
-    const std::string& text = label.second;
-    if (option == "interval") {
-      value(label, parse_duration(text, limits.interval), format_duration(spec->interval),
-            [spec](Duration v) {
-              spec->interval = v;
-              spec->fast_interval = std::min<Duration>(v, core::ProbeSpec{}.fast_interval);
-            });
-    } else if (option == "timeout") {
-      value(label, parse_duration(text, limits.probe_timeout), format_duration(spec->timeout),
-            [spec](Duration v) { spec->timeout = v; });
-    } else if (option == "fall") {
-      value(label, parse_count(text, 1, limits.max_fall), std::to_string(spec->fall),
-            [spec](unsigned v) { spec->fall = v; });
-    } else {
-      value(label, parse_count(text, 1, limits.max_fall), std::to_string(spec->rise),
-            [spec](unsigned v) { spec->rise = v; });
+    if (option_needs_file(option)) {
+      warnings.add(label.first, shown, "expected in the configuration file only; it is ignored");
+      return;
     }
+    // What the file sends to another host, and what it takes for a good answer there, is not the
+    // container's to change.
+    if (!reachable(*spec) && !option_is_general(option)) {
+      warnings.add(label.first, shown,
+                   "the probe reaches a host that the file names, and only the file may change "
+                   "more than its times; it is ignored");
+      return;
+    }
+    if (const auto set = set_probe_option(*spec, option, label.second, limits); !set)
+      warnings.add(label.first, shown, set.error().message + "; it is ignored");
+  }
+
+  void settle_probes() {
+    std::erase_if(settings.probes, [this](core::ProbeSpec& spec) {
+      const SettledProbe settled = settle_probe(spec);
+      for (const ProbeProblem& problem : settled.problems) {
+        warnings.add(
+            std::string(prefix) + std::string(probe_prefix) + spec.name, spec.url,
+            std::string(problem.option) + ": " + problem.error.message + "; " + problem.instead);
+      }
+      return !settled.usable;
+    });
   }
 };
 
@@ -315,6 +322,7 @@ AppliedLabels apply_labels(const Labels& labels, const core::ServiceSettings& st
     if (dot != std::string_view::npos)
       applier.probe_option(key.substr(0, dot), key.substr(dot + 1), *label);
   }
+  applier.settle_probes();
   applied.warnings = warnings.take();
   return applied;
 }

@@ -4,30 +4,17 @@
 #include <cstdlib>
 
 #include "protocol/settings.hpp"
+#include "protocol/settings_text.hpp"
 
 namespace sentinel::protocol {
 namespace {
 
-std::unexpected<Error> expected_form(std::string what) {
-  return std::unexpected(Error{"expected " + std::move(what)});
-}
-
-constexpr bool is_digit(char c) { return c >= '0' && c <= '9'; }
-constexpr bool is_alpha(char c) { return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z'); }
-
-std::string lower(std::string_view text) {
-  std::string out(text);
-  for (char& c : out) {
-    if (c >= 'A' && c <= 'Z') c = static_cast<char>(c - 'A' + 'a');
-  }
-  return out;
-}
-
-std::string_view trim(std::string_view text) {
-  while (!text.empty() && (text.front() == ' ' || text.front() == '\t')) text.remove_prefix(1);
-  while (!text.empty() && (text.back() == ' ' || text.back() == '\t')) text.remove_suffix(1);
-  return text;
-}
+using text::expected_form;
+using text::is_alpha;
+using text::is_digit;
+using text::lower;
+using text::split;
+using text::trim;
 
 /// Digits only; no more than 18 of them, so that the value fits.
 std::optional<std::int64_t> take_digits(std::string_view& text) {
@@ -95,102 +82,8 @@ std::optional<Duration> scan_duration(std::string_view text) {
   return Duration{total};
 }
 
-std::vector<std::string_view> split(std::string_view text, char separator, std::size_t most) {
-  std::vector<std::string_view> parts;
-  while (parts.size() < most) {
-    const auto at = text.find(separator);
-    parts.push_back(trim(text.substr(0, at)));
-    if (at == std::string_view::npos) break;
-    text.remove_prefix(at + 1);
-  }
-  return parts;
-}
-
 std::string between(DurationRange range) {
   return " between " + format_duration(range.min) + " and " + format_duration(range.max);
-}
-
-std::optional<std::array<unsigned, 4>> dotted_ipv4(std::string_view text) {
-  std::array<unsigned, 4> octets{};
-  for (std::size_t i = 0; i < 4; ++i) {
-    std::size_t n = 0;
-    unsigned value = 0;
-    while (n < text.size() && n < 3 && is_digit(text[n]))
-      value = value * 10 + static_cast<unsigned>(text[n++] - '0');
-    if (n == 0 || value > 255 || (n > 1 && text[0] == '0')) return std::nullopt;
-    octets[i] = value;
-    text.remove_prefix(n);
-    if (i < 3) {
-      if (!text.starts_with('.')) return std::nullopt;
-      text.remove_prefix(1);
-    }
-  }
-  return text.empty() ? std::optional(octets) : std::nullopt;
-}
-
-bool forbidden_ipv4(const std::array<unsigned, 4>& a) {
-  return (a[0] == 169 && a[1] == 254) || a[0] == 0 ||
-         a[0] >= 224 ||  // link-local, this network, multicast and above
-         (a[0] == 100 && a[1] == 100 && a[2] == 100 &&
-          a[3] == 200);  // metadata service of a large cloud
-}
-
-/// The eight groups of an IPv6 address; a dotted tail is allowed. No zone.
-std::optional<std::array<unsigned, 8>> ipv6_groups(std::string_view text) {
-  std::array<unsigned, 8> groups{};
-  std::size_t count = 0;
-  std::optional<std::size_t> gap;
-  if (text.starts_with("::")) {
-    gap = 0;
-    text.remove_prefix(2);
-  }
-  while (!text.empty()) {
-    if (count == 8) return std::nullopt;
-    if (text.find(':') == std::string_view::npos && text.find('.') != std::string_view::npos) {
-      const auto tail = dotted_ipv4(text);
-      if (!tail || count > 6) return std::nullopt;
-      groups[count++] = (*tail)[0] * 256 + (*tail)[1];
-      groups[count++] = (*tail)[2] * 256 + (*tail)[3];
-      text = {};
-      break;
-    }
-    unsigned value = 0;
-    const auto end = text.data() + std::min<std::size_t>(text.size(), 4);
-    const auto [stop, error] = std::from_chars(text.data(), end, value, 16);
-    if (error != std::errc{}) return std::nullopt;
-    text.remove_prefix(static_cast<std::size_t>(stop - text.data()));
-    groups[count++] = value;
-    if (text.empty()) break;
-    if (!text.starts_with(':')) return std::nullopt;
-    text.remove_prefix(1);
-    if (text.starts_with(':')) {
-      if (gap) return std::nullopt;
-      gap = count;
-      text.remove_prefix(1);
-    } else if (text.empty()) {
-      return std::nullopt;
-    }
-  }
-  if (!gap) return count == 8 ? std::optional(groups) : std::nullopt;
-  if (count == 8) return std::nullopt;
-  const auto from = groups.begin() + static_cast<std::ptrdiff_t>(*gap);
-  std::rotate(from, groups.begin() + static_cast<std::ptrdiff_t>(count), groups.end());
-  return groups;
-}
-
-bool good_host(std::string_view host, bool bracketed) {
-  if (host.size() > 253) return false;
-  if (bracketed) return ipv6_groups(host).has_value();
-  if (host.starts_with('.') || host.starts_with('-')) return false;
-  return std::ranges::all_of(
-      host, [](char c) { return is_digit(c) || is_alpha(c) || c == '-' || c == '.' || c == '_'; });
-}
-
-/// Printable ASCII without what would end the request line or start a fragment.
-bool good_target(std::string_view target) {
-  return target.size() <= 2048 && std::ranges::all_of(target, [](char c) {
-           return c > ' ' && c < 0x7F && c != '#' && c != '"' && c != '<' && c != '>' && c != '\\';
-         });
 }
 
 }  // namespace
@@ -347,94 +240,6 @@ Parsed<std::string> parse_service_name(std::string_view text) {
   });
   if (!good) return expected_form("a name of 1 to 128 visible ASCII characters without / \" or \\");
   return std::string(text);
-}
-
-bool forbidden_host(std::string_view host) {
-  std::string name = lower(host);
-  while (name.ends_with('.')) name.pop_back();
-  if (const auto v4 = dotted_ipv4(name)) return forbidden_ipv4(*v4);
-  if (name.find(':') != std::string::npos) {
-    const auto groups = ipv6_groups(name);
-    if (!groups) return true;
-    const auto& g = *groups;
-    if ((g[0] & 0xFFC0U) == 0xFE80 || (g[0] & 0xFF00U) == 0xFF00)
-      return true;                                                        // link-local, multicast
-    if (g[0] == 0xFD00 && g[1] == 0x0EC2 && g[7] == 0x0254) return true;  // metadata service
-    const bool embedded = (g[0] | g[1] | g[2] | g[3] | g[4]) == 0 &&
-                          (g[5] == 0xFFFF || g[5] == 0);  // mapped, compatible
-    const bool nat64 = g[0] == 0x64 && g[1] == 0xFF9B;
-    if ((embedded && (g[6] | (g[7] & 0xFFFEU)) != 0) || nat64) {
-      return forbidden_ipv4({g[6] >> 8U, g[6] & 0xFFU, g[7] >> 8U, g[7] & 0xFFU});
-    }
-    return false;
-  }
-  if (name == "metadata" || name == "instance-data" || name.starts_with("metadata.google.") ||
-      name == "metadata.goog" || name.ends_with(".metadata.google.internal")) {
-    return true;
-  }
-  // What inet_aton() would take for an address: a last part that is a number (0x7f.1, 2130706433,
-  // 0177.0.0.1).
-  const auto dot = name.rfind('.');
-  const std::string_view last =
-      dot == std::string::npos ? std::string_view(name) : std::string_view(name).substr(dot + 1);
-  return !last.empty() && (std::ranges::all_of(last, is_digit) || last.starts_with("0x"));
-}
-
-Parsed<core::ProbeSpec> parse_probe_url(std::string_view text) {
-  constexpr std::string_view form = "a URL such as http://:8080/health";
-  constexpr std::array<std::string_view, 6> later{
-      "https:", "tcp:", "tls:", "dns:", "smtp:", "icmp:"};
-  constexpr std::string_view scheme = "http://";
-  if (text.size() > 2300) return expected_form(std::string(form) + " of at most 2300 bytes");
-  const std::string head = lower(text.substr(0, scheme.size()));
-  for (const auto kind : later) {
-    if (head.starts_with(kind)) {
-      return expected_form(std::string(form) + " (" + std::string(kind.substr(0, kind.size() - 1)) +
-                           " probes are not supported yet)");
-    }
-  }
-  if (head != scheme) return expected_form(std::string(form));
-  std::string_view rest = text.substr(scheme.size());
-  const auto end = std::min(rest.find_first_of("/?#"), rest.size());
-  std::string_view authority = rest.substr(0, end);
-  const std::string_view target = rest.substr(end);
-
-  core::ProbeSpec spec;
-  spec.url = std::string(text);
-  if (authority.find('@') != std::string_view::npos)
-    return expected_form(std::string(form) + " without user or password");
-  std::string_view host;
-  const bool bracketed = authority.starts_with('[');
-  if (bracketed) {
-    const auto close = authority.find(']');
-    if (close == std::string_view::npos) return expected_form(std::string(form));
-    host = authority.substr(1, close - 1);
-    authority.remove_prefix(close + 1);
-    if (!authority.empty() && !authority.starts_with(':')) return expected_form(std::string(form));
-  } else {
-    host = authority.substr(0, authority.find(':'));
-    authority.remove_prefix(host.size());
-  }
-  if (!authority.empty()) {
-    const auto port = parse_count(authority.substr(1), 1, 65535);
-    if (!port || !is_digit(authority[authority.size() - 1]) || !is_digit(authority[1])) {
-      return expected_form(std::string(form) + " with a port from 1 to 65535");
-    }
-    spec.port = static_cast<std::uint16_t>(*port);
-  }
-  if (!good_host(host, bracketed) || (bracketed && host.empty()))
-    return expected_form(std::string(form) + " with a valid host");
-  spec.host = lower(host);
-  if (!host.empty() && forbidden_host(spec.host)) {
-    return expected_form(std::string(form) +
-                         " whose host is not a link-local, metadata or numeric-only address");
-  }
-  if (!good_target(target))
-    return expected_form(std::string(form) +
-                         " whose path and query are printable ASCII without fragment");
-  spec.http.target = target.empty() ? "/" : std::string(target);
-  if (spec.http.target.front() == '?') spec.http.target.insert(0, "/");
-  return spec;
 }
 
 }  // namespace sentinel::protocol

@@ -89,6 +89,12 @@ TEST_CASE_METHOD(Fixture,
   process.store_durable = true;
   process.synchronised = false;
   CHECK(get("/readyz").status == 503);
+  // Targets alone need no Engine.
+  process.has_engine = false;
+  process.engine_up = false;
+  CHECK(get("/readyz").status == 200);
+  process.store_durable = false;
+  CHECK(get("/readyz").status == 503);
 }
 
 TEST_CASE_METHOD(Fixture, "metrics have the type Prometheus insists on") {

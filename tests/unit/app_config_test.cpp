@@ -19,14 +19,14 @@ namespace {
 Diagnostics errors_of(const std::string& text) {
   MonitorConfig config;
   Diagnostics errors;
-  read_config_text(text, "f.yaml", config, errors);
+  read_config_text(text, "f.yaml", {}, config, errors);
   return errors;
 }
 
 MonitorConfig config_of(const std::string& text) {
   MonitorConfig config;
   Diagnostics errors;
-  read_config_text(text, "f.yaml", config, errors);
+  read_config_text(text, "f.yaml", {}, config, errors);
   for (const Diagnostic& error : errors) FAIL_CHECK(error.to_string());
   return config;
 }
@@ -120,7 +120,7 @@ TEST_CASE("each error names line, column, key and what was expected") {
       Case{"engine: unix:///a\nengine: unix:///b\n",
            "f.yaml:2:1: engine: expected each key once; it is already in line 1"},
       Case{"engine: ssh://host\n",
-           "f.yaml:1:9: engine: expected unix:///path/to/docker.sock or tcp://HOST:PORT, got "
+           "f.yaml:1:9: engine: expected unix:///path/to/docker.sock, tcp://HOST:PORT or none, got "
            "'ssh://host'"},
       Case{"listen: localhost:80\n",
            "f.yaml:1:9: listen: expected ADDRESS:PORT with an IP address, such as 127.0.0.1:8090, "

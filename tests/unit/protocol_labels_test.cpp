@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 
-#include "protocol/settings.hpp"
+#include "protocol/probe_settings.hpp"
 
 using namespace sentinel::protocol;
 namespace core = sentinel::core;
@@ -145,6 +145,94 @@ TEST_CASE("a probe of a label reaches its own container only") {
         1);
   CHECK(
       apply({{"sentinel.probe.a", "http://169.254.169.254/"}}, {}, limits).settings.probes.empty());
+}
+
+TEST_CASE("options of every kind work on labels") {
+  const auto applied = apply({{"sentinel.probe.api", "https://:8443/health"},
+                              {"sentinel.probe.api.header.Accept", "application/health+json"},
+                              {"sentinel.probe.api.expect.status", "200,204"},
+                              {"sentinel.probe.api.tls.verify", "false"},
+                              {"sentinel.probe.api.fall", "3/5"},
+                              {"sentinel.probe.check", "exec:/bin/check --quick"},
+                              {"sentinel.probe.mail", "smtp://:25?starttls=required"},
+                              {"sentinel.probe.name", "dns://:53/example.org"}});
+  CHECK(applied.warnings.empty());
+  REQUIRE(applied.settings.probes.size() == 4);
+  const auto& api = applied.settings.probes[0];
+  CHECK(api.http.tls);
+  CHECK(api.http.headers.size() == 1);
+  CHECK(api.http.status.size() == 2);
+  CHECK_FALSE(api.tls.verify);
+  CHECK(api.fall_of == 5);
+  CHECK(applied.settings.probes[1].exec.command.size() == 2);
+}
+
+TEST_CASE("an option of another kind, and one for the file alone, is told and ignored") {
+  const auto applied = apply({{"sentinel.probe.a", "https://:443/"},
+                              {"sentinel.probe.a.tls.ca", "/etc/shadow"},
+                              {"sentinel.probe.a.starttls", "required"},
+                              {"sentinel.probe.a.header.Authorization_file", "/etc/shadow"},
+                              {"sentinel.probe.a.body_file", "/etc/shadow"}});
+  REQUIRE(applied.warnings.size() == 4);
+  CHECK(applied.settings.probes[0].tls.ca_file.empty());
+  CHECK(applied.settings.probes[0].http.headers.empty());
+  CHECK(applied.settings.probes[0].http.body.empty());
+  CHECK(applied.warnings[0].ends_with("no such label; it is ignored"));
+  CHECK(applied.warnings[1].ends_with(
+      "=...: expected the file of a value in the configuration file only; it is ignored"));
+  CHECK(applied.warnings[2].ends_with(
+      "expected an option of https probes: this one belongs to smtp; it is ignored"));
+  CHECK(applied.warnings[3].ends_with("expected in the configuration file only; it is ignored"));
+}
+
+TEST_CASE("what a header, a body or bytes to send hold is not shown") {
+  const auto applied = apply({{"sentinel.probe.a", "http://:80/"},
+                              {"sentinel.probe.a.header.Authorization", "Bearer hunter2\x01"},
+                              {"sentinel.probe.a.headers", "hunter2"},
+                              {"sentinel.probe.b", "tcp://:80"},
+                              {"sentinel.probe.b.send", "hunter2\\q"},
+                              {"sentinel.probe.c.body", "hunter2"}});
+  REQUIRE(applied.warnings.size() == 4);
+  for (const auto& warning : applied.warnings) {
+    INFO(warning);
+    CHECK(warning.find("hunter2") == std::string::npos);
+  }
+}
+
+TEST_CASE("labels cannot bend a probe that the file sends elsewhere, nor inherit its secrets") {
+  core::ServiceSettings start;
+  core::ProbeSpec& probe = start.probes.emplace_back();
+  probe.name = "api";
+  REQUIRE(set_probe_url(probe, "https://auth.example.org/check"));
+  REQUIRE(set_probe_option(probe, "header.Authorization", "Bearer hunter2", {}));
+  auto applied = apply({{"sentinel.probe.api.tls.verify", "false"},
+                        {"sentinel.probe.api.redirects", "5"},
+                        {"sentinel.probe.api.interval", "7s"}},
+                       start);
+  CHECK(applied.warnings.size() == 2);
+  CHECK(applied.settings.probes[0].tls.verify);
+  CHECK(applied.settings.probes[0].http.max_redirects == 0);
+  CHECK(applied.settings.probes[0].interval == Duration{7s});
+  applied = apply({{"sentinel.probe.api", "http://:80/"}}, start);
+  CHECK(applied.warnings.empty());
+  CHECK(applied.settings.probes[0].http.headers.empty());
+}
+
+TEST_CASE("options that do not go together are told, and the probe is good all the same") {
+  const auto applied = apply({{"sentinel.probe.a", "http://:80/"},
+                              {"sentinel.probe.a.fast-interval", "20s"},
+                              {"sentinel.probe.a.slow", "2s"},
+                              {"sentinel.probe.b", "exec:"}});
+  REQUIRE(applied.warnings.size() == 3);
+  CHECK(applied.warnings[0].ends_with(
+      "fast-interval: expected at most the interval, 5s; 1s is used"));
+  CHECK(applied.warnings[1].ends_with(
+      "slow: expected less than the timeout, 2s; no latency is too long"));
+  CHECK(applied.warnings[2].ends_with(
+      "command: expected the program to run: exec:COMMAND, or the option command; the probe is "
+      "left out"));
+  REQUIRE(applied.settings.probes.size() == 1);
+  CHECK(applied.settings.probes[0].fast_interval == Duration{1s});
 }
 
 TEST_CASE("labels override a probe of the defaults by name") {

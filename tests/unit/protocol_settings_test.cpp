@@ -1,6 +1,6 @@
 #include <catch2/catch_test_macros.hpp>
 
-#include "protocol/settings.hpp"
+#include "protocol/probe_settings.hpp"
 
 using namespace sentinel::protocol;
 namespace core = sentinel::core;
@@ -80,59 +80,6 @@ TEST_CASE("ladder and failure set") {
   CHECK(parse_failure_set("unhealthy,probe") == core::FailureSet{true, true, false});
   for (const char* bad : {"", "oom", "all", "unhealthy;probe"}) CHECK_FALSE(parse_failure_set(bad));
   CHECK(format_failure_set({}) == "unhealthy,probe");
-}
-
-TEST_CASE("probe URLs") {
-  const auto plain = parse_probe_url("http://:8080/health");
-  REQUIRE(plain);
-  CHECK(plain->host.empty());
-  CHECK(plain->port == 8080);
-  CHECK(plain->http.target == "/health");
-  CHECK(plain->url == "http://:8080/health");
-
-  const auto bare = parse_probe_url("HTTP://Example.org?deep=1");
-  REQUIRE(bare);
-  CHECK(bare->host == "example.org");
-  CHECK(bare->port == 80);
-  CHECK(bare->http.target == "/?deep=1");
-
-  const auto six = parse_probe_url("http://[2001:db8::1]:81");
-  REQUIRE(six);
-  CHECK(six->host == "2001:db8::1");
-  CHECK(six->port == 81);
-  CHECK(six->http.target == "/");
-
-  for (const char* bad : {"",
-                          "8080",
-                          "http:/x",
-                          "http://:0/",
-                          "http://:65536/",
-                          "http://:/",
-                          "http://:80:80/",
-                          "http://u:p@h/",
-                          "http://h/#top",
-                          "http://h/a b",
-                          "http://h/\r\nX: y",
-                          "http://h/\xC3\xA9",
-                          "http://[::1/",
-                          "http://[::g]/",
-                          "http://[]/",
-                          "http://-h/",
-                          "http://h\\x/",
-                          "http://:+80/",
-                          "http://: 80/",
-                          "ftp://h/"}) {
-    INFO(bad);
-    CHECK_FALSE(parse_probe_url(bad));
-  }
-  for (const char* later :
-       {"https://:8443/", "tcp://:5432", "tls://:443", "dns://:53/x", "smtp://:25", "icmp:"}) {
-    INFO(later);
-    const auto result = parse_probe_url(later);
-    REQUIRE_FALSE(result);
-    CHECK(result.error().message.find("not supported yet") != std::string::npos);
-  }
-  CHECK_FALSE(parse_probe_url("http://h/" + std::string(3000, 'a')));
 }
 
 TEST_CASE("hosts that hand out credentials are refused in every notation") {
