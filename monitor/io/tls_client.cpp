@@ -165,7 +165,7 @@ std::string handshake_sentence(unsigned long error) {
     case SSL_R_WRONG_VERSION_NUMBER:
     case SSL_R_PACKET_LENGTH_TOO_LONG:
     case SSL_R_BAD_RECORD_TYPE: return "expected TLS, got something else";
-    case SSL_R_SSL_HANDSHAKE_FAILURE:
+    case SSL_R_SSLV3_ALERT_HANDSHAKE_FAILURE:
       return "the server refuses the TLS handshake (no common parameters)";
     default: {
       const char* text = ERR_reason_error_string(error);
@@ -333,6 +333,7 @@ bool TlsClient::start(TlsContexts& contexts, int fd, const core::TlsOptions& opt
                       std::string_view host) {
   reset();
   verdict_ = {};
+  failure_ = {};
   options_ = &options;
   name_ = options.server_name.empty() ? std::string{host} : options.server_name;
   while (name_.ends_with('.')) name_.pop_back();
@@ -372,9 +373,8 @@ bool TlsClient::start(TlsContexts& contexts, int fd, const core::TlsOptions& opt
 }
 
 TlsClient::Progress TlsClient::fail(ProbeReason reason, std::string sentence) {
-  verdict_.verdict = Verdict::fail;
-  verdict_.reason = reason;
-  verdict_.sentence = std::move(sentence);
+  failure_ = failed(reason, std::move(sentence));
+  failure_.cert_not_after = verdict_.cert_not_after;
   return Progress::failed;
 }
 
@@ -418,7 +418,7 @@ TlsClient::Progress TlsClient::judge() {
     earliest = std::min(earliest, seconds_of(X509_get0_notAfter(sk_X509_value(chain, i))));
   const auto now = unix_seconds();
   verdict_ = judge_expiry(earliest, now, *options_);
-  if (verdict_.verdict == Verdict::fail) return Progress::failed;
+  if (verdict_.verdict == Verdict::fail) return fail(verdict_.reason, verdict_.sentence);
   const auto begins = seconds_of(X509_get0_notBefore(leaf));
   if (begins > now) {
     return fail(ProbeReason::certificate_expired,

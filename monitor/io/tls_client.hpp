@@ -78,7 +78,8 @@ class TlsClient {
   bool active() const { return ssl_ != nullptr; }
   /// Pass, or warn (expiring), once the handshake is done; sentence and cert_not_after as well.
   const core::ProbeOutcome& verdict() const { return verdict_; }
-  const core::ProbeOutcome& failure() const { return verdict_; }
+  /// Once something has failed: a reason with its sentence. The verdict on the certificate stays.
+  const core::ProbeOutcome& failure() const { return failure_; }
   /// The earliest end in the chain, s since 1970, as soon as there is a certificate.
   std::optional<std::int64_t> not_after() const { return verdict_.cert_not_after; }
   /// `TLSv1.3`, once the handshake is done.
@@ -97,6 +98,7 @@ class TlsClient {
   const core::TlsOptions* options_ = nullptr;
   std::string name_;  // to be found in the certificate; empty: not checked
   core::ProbeOutcome verdict_;
+  core::ProbeOutcome failure_;
 };
 
 }  // namespace sentinel::io

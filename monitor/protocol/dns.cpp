@@ -268,8 +268,9 @@ DnsReading read_dns_answer(const DnsQuery& query, std::string_view message) {
   if (record && !same_question(record.get(), query)) return DnsForeign{};
   if ((byte(2) & 0x02U) != 0) return DnsTruncated{};
   if (!record) return Error{"the DNS answer is malformed"};
-  return DnsAnswer{static_cast<unsigned>(ares_dns_record_get_rcode(record.get())),
-                   records_for(record.get(), query)};
+  // c-ares calls a code that it does not know SERVFAIL.
+  const auto known = static_cast<unsigned>(ares_dns_record_get_rcode(record.get()));
+  return DnsAnswer{(known & 0x0FU) == rcode ? known : rcode, records_for(record.get(), query)};
 }
 
 core::ProbeOutcome judge_dns(const core::DnsOptions& options, const DnsAnswer& answer) {

@@ -7,6 +7,7 @@
 #include <catch2/catch_test_macros.hpp>
 #include <chrono>
 #include <memory>
+#include <ranges>
 #include <string>
 #include <utility>
 #include <vector>
@@ -37,9 +38,14 @@ class ProbeHarness {
   /// The token's sequence tells runs apart.
   std::uint64_t start(core::ProbeSpec spec, std::string address = "127.0.0.1",
                       core::ContainerId container = {}) {
+    return start(std::make_shared<const core::ProbeSpec>(std::move(spec)), std::move(address),
+                 container);
+  }
+  std::uint64_t start(std::shared_ptr<const core::ProbeSpec> spec,
+                      std::string address = "127.0.0.1", core::ContainerId container = {}) {
     core::StartProbe probe;
     probe.token.sequence = ++sequence_;
-    probe.spec = std::make_shared<const core::ProbeSpec>(std::move(spec));
+    probe.spec = std::move(spec);
     probe.address = std::move(address);
     probe.container = container;
     prober_->perform(probe);
@@ -57,17 +63,18 @@ class ProbeHarness {
     return true;
   }
 
+  /// nullptr: the run has not ended.
+  const core::ProbeOutcome* found(std::uint64_t sequence) const {
+    for (const auto& finished : std::views::reverse(finished_))
+      if (finished.token.sequence == sequence) return &finished.outcome;
+    return nullptr;
+  }
+
   /// The outcome of a run that was started.
   core::ProbeOutcome outcome(std::uint64_t sequence) {
-    const core::ProbeOutcome* found = nullptr;
-    const bool ended = run_until([&] {
-      for (const auto& finished : finished_) {
-        if (finished.token.sequence == sequence) found = &finished.outcome;
-      }
-      return found != nullptr;
-    });
+    const bool ended = run_until([&] { return found(sequence) != nullptr; });
     REQUIRE(ended);
-    return *found;
+    return *found(sequence);
   }
 
   core::ProbeOutcome run(core::ProbeSpec spec, std::string address = "127.0.0.1",
