@@ -7,8 +7,8 @@
 // Counted are changes of what was judged (healthy, degraded, unhealthy), not of what is shown:
 // while flapping, a change for the better is shown only after it has lasted for hold(): 1 min at
 // the first such change, doubled at each further one, 5 min at most. A change for the worse is
-// shown at once. So at most 12 changes are shown in any 10 minutes, and at most 4 per 10 minutes
-// once a flapping has gone on for 10.
+// shown at once. So at most 14 changes are shown in any 10 minutes (11 of a service that is never
+// degraded), and of a flapping that goes on at most two for the better, from the fourth of them on.
 
 #include <algorithm>
 #include <cstddef>

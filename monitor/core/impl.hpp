@@ -135,6 +135,7 @@ class Core::Impl {
   void enter(Service&, State, std::string reason, ProbeReason);
   void overlays(Service&);
   void watch_flapping(Service&);
+  void settle_flapping(Service&);
   bool improvement_held(const Service&) const;
   std::string why_maintenance(const Service&) const;
   std::string why_not(const Service&) const;

@@ -169,12 +169,32 @@ void Core::Impl::enter(Service& s, State to, std::string reason, ProbeReason pro
 // Counts changes of what is judged, and how long it has been better than what is shown.
 void Core::Impl::watch_flapping(Service& s) {
   const auto r = rank(s.judged.failing() ? State::unhealthy : s.judged.state);
-  if (r && s.judged_rank && *r != *s.judged_rank) s.flap.add(now_);
+  if (r && s.judged_rank && *r != *s.judged_rank) {
+    s.flap.add(now_);
+    settle_flapping(s);  // this one may be held already
+  }
   if (r) s.judged_rank = r;
   if (!r || !s.shown_rank || *r >= *s.shown_rank)
     s.better_since = never;
   else if (s.better_since == never)
     s.better_since = now_;
+}
+
+void Core::Impl::settle_flapping(Service& s) {
+  if (!s.flap.settle(now_)) return;
+  s.overlays.flapping = s.flap.active();
+  if (s.flap.active()) {
+    tell(s, NoticeKind::flapping,
+         s.name + " is flapping: " + std::to_string(Flap::set_at) + " changes within " +
+             in_words(now_ - s.flap.since()) +
+             "; from now on single changes are not told, and one for the better has to last");
+  } else {
+    tell(s, NoticeKind::flapping_ended,
+         s.name + " has stopped flapping after " + in_words(now_ - s.flap.since()) + " and " +
+             std::to_string(s.flap.count()) + " changes: it is " +
+             std::string{to_string(s.judged.state)} +
+             (s.judged.failing() ? ": " + s.judged.reason : std::string{}));
+  }
 }
 
 bool Core::Impl::improvement_held(const Service& s) const {
@@ -192,21 +212,7 @@ void Core::Impl::overlays(Service& s) {
     store(s);
   }
   o.maintenance = now_ < s.maintenance_until || now_ < s.window_until || recreating(s);
-  if (s.flap.settle(now_)) {
-    if (s.flap.active()) {
-      tell(s, NoticeKind::flapping,
-           s.name + " is flapping: " + std::to_string(Flap::set_at) + " changes within " +
-               in_words(now_ - s.flap.since()) +
-               "; from now on single changes are not told, and one for the better has to last");
-    } else {
-      tell(s, NoticeKind::flapping_ended,
-           s.name + " has stopped flapping after " + in_words(now_ - s.flap.since()) + " and " +
-               std::to_string(s.flap.count()) + " changes: it is " +
-               std::string{to_string(s.judged.state)} +
-               (s.judged.failing() ? ": " + s.judged.reason : std::string{}));
-    }
-  }
-  o.flapping = s.flap.active();
+  settle_flapping(s);
   // Only time in which the service is known to be healthy counts for the budget.
   s.ledger.run(s.state == State::healthy && !o.blind && !o.paused, now_);
   if (s.ledger.settle(s.budget, now_) > 0) store(s);
