@@ -34,12 +34,10 @@ std::string about(NetlinkWriter& writer, std::size_t number) {
   const auto data = writer.data();
   std::size_t at = 0;
   while (number-- > 0 && at + sizeof(nlmsghdr) <= data.size()) {
-    at +=
-        (static_cast<const nlmsghdr*>(static_cast<const void*>(data.data() + at))->nlmsg_len + 3) &
-        ~std::size_t{3};
+    at += (reinterpret_cast<const nlmsghdr*>(data.data() + at)->nlmsg_len + 3) & ~std::size_t{3};
   }
   if (at + sizeof(nlmsghdr) > data.size()) return {};
-  const auto& message = *static_cast<const nlmsghdr*>(static_cast<const void*>(data.data() + at));
+  const auto& message = *reinterpret_cast<const nlmsghdr*>(data.data() + at);
   if (message.nlmsg_type < NLMSG_MIN_TYPE || message.nlmsg_type >> 8 != NFNL_SUBSYS_NFTABLES) {
     return {};
   }

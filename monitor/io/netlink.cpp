@@ -29,14 +29,12 @@ Error error(std::string what, int code) {
 
 std::size_t aligned(std::size_t size) { return (size + 3) & ~std::size_t{3}; }
 
-const nlmsghdr* header(const std::byte* at) {
-  return static_cast<const nlmsghdr*>(static_cast<const void*>(at));
-}
+const nlmsghdr* header(const std::byte* at) { return reinterpret_cast<const nlmsghdr*>(at); }
 
 /// The attributes in a message's payload from `offset` on, or in a nest.
 void walk(std::span<const std::byte> bytes, const std::function<void(const nlattr&)>& each) {
   while (bytes.size() >= sizeof(nlattr)) {
-    const auto* attribute = static_cast<const nlattr*>(static_cast<const void*>(bytes.data()));
+    const auto* attribute = reinterpret_cast<const nlattr*>(bytes.data());
     if (attribute->nla_len < sizeof(nlattr) || attribute->nla_len > bytes.size()) return;
     each(*attribute);
     bytes = bytes.subspan(std::min(aligned(attribute->nla_len), bytes.size()));
@@ -212,8 +210,7 @@ std::optional<std::uint64_t> be64(const nlattr* attribute) {
 
 std::string_view text(const nlattr* attribute) {
   const auto content = value(attribute);
-  const std::string_view whole{static_cast<const char*>(static_cast<const void*>(content.data())),
-                               content.size()};
+  const std::string_view whole{reinterpret_cast<const char*>(content.data()), content.size()};
   return whole.substr(0, whole.find('\0'));
 }
 
