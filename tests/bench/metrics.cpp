@@ -8,7 +8,9 @@
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
+#include <memory>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "observe/metrics.hpp"
@@ -34,7 +36,9 @@ core::ServiceView view(core::ServiceId id) {
   core::ProbeSpec spec;
   spec.name = "http";
   spec.url = "http://:8080/health";
-  v.settings.probes.push_back(spec);
+  core::ServiceSettings settings;
+  settings.probes.push_back(std::move(spec));
+  v.settings = std::make_shared<const core::ServiceSettings>(std::move(settings));
   return v;
 }
 
