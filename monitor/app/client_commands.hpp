@@ -10,7 +10,8 @@ namespace sentinel::app {
 
 /// For the image's HEALTHCHECK: the loop makes progress and its own HTTP answers.
 int command_healthcheck(const std::string& socket);
-int command_status(const std::string& socket, bool json);
+/// `more`: further members of the JSON document.
+int command_status(const std::string& socket, bool json, const std::string& more = {});
 int command_explain(const std::string& socket, const std::string& service, bool json);
 /// `length` empty: ends maintenance.
 int command_maintenance(const std::string& socket, const std::string& service,

@@ -1,6 +1,9 @@
 #include "app/command_line.hpp"
 
+#include <unistd.h>
+
 #include <CLI/CLI.hpp>
+#include <algorithm>
 #include <array>
 #include <cstdio>
 #include <exception>
@@ -9,6 +12,8 @@
 
 #include "app/client_commands.hpp"
 #include "app/config.hpp"
+#include "app/failover.hpp"
+#include "app/failover_commands.hpp"
 #include "app/monitor.hpp"
 #include "app/probe_command.hpp"
 #include "app/version.hpp"
@@ -30,9 +35,17 @@ int report(const Diagnostics& errors) {
   return exit_usage;
 }
 
+/// The keys of both processes: one file may serve both.
 int check_config(const std::string& path) {
-  const auto config = check_config_file(path);
-  if (!config) return report(config.error());
+  Diagnostics errors;
+  if (const auto config = check_config_file(path); !config) errors = config.error();
+  for (const Diagnostic& error : check_failover_file(path)) {
+    const std::string text = error.to_string();
+    const bool told = std::ranges::any_of(
+        errors, [&](const Diagnostic& other) { return other.to_string() == text; });
+    if (!told) errors.push_back(error);
+  }
+  if (!errors.empty()) return report(errors);
   print(stdout, path + ": good\n");
   return exit_done;
 }
@@ -56,6 +69,48 @@ std::string socket_path(const std::map<std::string, std::string, std::less<>>& f
   return fallback.socket_path();
 }
 
+int failover(std::map<std::string, std::string, std::less<>> flags, bool preflight, bool json) {
+  ConfigSources sources{std::move(flags), process_environment()};
+  auto settings = load_failover_config(sources);
+  if (!settings) return report(settings.error());
+  if (preflight) return run_preflight(*settings, json);
+  return run_failover(std::move(*settings), std::move(sources));
+}
+
+bool there(const std::string& socket) { return ::access(socket.c_str(), F_OK) == 0; }
+
+/// What was asked for, else whatever runs here.
+int healthcheck(const std::string& monitor, const std::string& failover, const std::string& which,
+                bool ready) {
+  if (which == "failover" || (which.empty() && there(failover))) {
+    const int result = command_failover_healthcheck(failover, ready);
+    if (result != exit_done || which == "failover" || !there(monitor)) return result;
+  }
+  return command_healthcheck(monitor);
+}
+
+/// Of both processes, as far as they run here.
+int status(const std::string& monitor, const std::string& failover, bool json) {
+  const bool both = there(monitor) && there(failover);
+  if (!there(failover)) return command_status(monitor, json);
+  if (json) {
+    const auto text = failover_status_json(failover);
+    if (!text) {
+      print(stderr, "sentinel: " + text.error() + "\n");
+      return exit_failed;
+    }
+    if (both) return command_status(monitor, true, *text);
+    print(stdout, "{" + *text + "}\n");
+    return exit_done;
+  }
+  if (both) {
+    const int result = command_status(monitor, false);
+    print(stdout, "\n");
+    if (result != exit_done) return result;
+  }
+  return command_failover_status(failover);
+}
+
 int not_supported(const std::string& what) {
   print(stderr, "sentinel " + what + ": not supported yet in this version\n");
   return exit_usage;
@@ -67,8 +122,12 @@ struct Options {
   std::string service;
   std::string length;
   ProbeRequest probe;
+  DrainRequest drain;
+  std::string process;
   bool json = false;
   bool end = false;
+  bool ready = false;
+  bool preflight = false;
 };
 
 void add_flag(CLI::App& app, Options& options, const std::string& name, const std::string& meaning,
@@ -108,17 +167,37 @@ int run(int argc, const char* const* argv) {
   add_flag(*watch, options, "log-level", "debug, info, warning or error (SENTINEL_LOG_LEVEL)",
            "LEVEL");
 
-  CLI::App* health = app.add_subcommand("healthcheck", "whether the monitor of this machine works");
+  CLI::App* nat = app.add_subcommand("failover", "send connections to the servers that answer");
+  add_flag(*nat, options, "config",
+           "configuration file (SENTINEL_CONFIG, else /etc/sentinel/sentinel.yaml)", "FILE");
+  add_flag(*nat, options, "listen", "address of the HTTP server, or none (SENTINEL_LISTEN)",
+           "ADDR:PORT");
+  add_flag(*nat, options, "data-dir", "what must survive a restart (SENTINEL_DATA_DIR)", "DIR");
+  add_flag(*nat, options, "run-dir", "the Unix socket (SENTINEL_RUN_DIR)", "DIR");
+  add_flag(*nat, options, "log-format", "text or json (SENTINEL_LOG_FORMAT)", "FORMAT");
+  add_flag(*nat, options, "log-level", "debug, info, warning or error (SENTINEL_LOG_LEVEL)",
+           "LEVEL");
+  nat->add_flag("--preflight", options.preflight,
+                "say what of this machine speaks against it, and what to do; then end");
+  nat->add_flag("--json", options.json, "the preflight's findings as JSON");
+
+  CLI::App* health =
+      app.add_subcommand("healthcheck", "whether the processes of this machine work");
   add_client_flags(*health, options);
+  health->add_option("PROCESS", options.process, "monitor or failover; else whatever runs")
+      ->check(CLI::IsMember({"monitor", "failover"}));
+  health->add_flag("--ready", options.ready,
+                   "of failover: the kernel holds what is wanted, too (for a track script)");
 
   CLI::App* config = app.add_subcommand("config", "configuration files");
   config->require_subcommand(1);
   CLI::App* check = config->add_subcommand("check", "list every error of a file");
   check->add_option("FILE", options.file, "the file")->required();
 
-  CLI::App* status = app.add_subcommand("status", "all services and what is done about them");
-  add_client_flags(*status, options);
-  status->add_flag("--json", options.json, "as JSON");
+  CLI::App* show =
+      app.add_subcommand("status", "all services and pools, and what is done about them");
+  add_client_flags(*show, options);
+  show->add_flag("--json", options.json, "as JSON");
 
   CLI::App* explain =
       app.add_subcommand("explain", "one service: its state, what is decided and why");
@@ -152,8 +231,22 @@ int run(int argc, const char* const* argv) {
       ->type_name("IP");
   probe->add_flag("--json", options.probe.json, "as JSON");
 
+  CLI::App* drain = app.add_subcommand("drain", "take a server out; its connections go on");
+  add_client_flags(*drain, options);
+  drain->add_option("SERVER", options.drain.server, "POOL/SERVER, or SERVER in all its pools")
+      ->required();
+  drain->add_option("--for", options.drain.length, "how long, such as 30m; at most 30d");
+  drain->add_option("--deadline", options.drain.deadline,
+                    "when connections that are left are ended, such as 10m; 0 for never");
+  drain->add_flag("--force", options.drain.force, "even the last server of a pool");
+
+  CLI::App* ready = app.add_subcommand("ready", "end a drain");
+  add_client_flags(*ready, options);
+  ready->add_option("SERVER", options.drain.server, "POOL/SERVER, or SERVER in all its pools")
+      ->required();
+
   // Known names of later versions: a clear answer instead of "unknown argument".
-  constexpr std::array later{"failover", "alert", "drain", "ready"};
+  constexpr std::array later{"alert"};
   for (const char* name : later) {
     app.add_subcommand(name, "not supported yet")->group("")->allow_extras()->prefix_command();
   }
@@ -169,9 +262,13 @@ int run(int argc, const char* const* argv) {
   if (watch->parsed()) return monitor(std::move(options.flags));
   if (check->parsed()) return check_config(options.file);
   if (probe->parsed()) return command_probe(options.probe);
+  if (nat->parsed()) return failover(std::move(options.flags), options.preflight, options.json);
+  const std::string nat_socket = failover_socket_path({options.flags, process_environment()});
+  if (drain->parsed()) return command_drain(nat_socket, options.drain);
+  if (ready->parsed()) return command_ready(nat_socket, options.drain.server);
   const std::string socket = socket_path(options.flags);
-  if (health->parsed()) return command_healthcheck(socket);
-  if (status->parsed()) return command_status(socket, options.json);
+  if (health->parsed()) return healthcheck(socket, nat_socket, options.process, options.ready);
+  if (show->parsed()) return status(socket, nat_socket, options.json);
   if (explain->parsed()) return command_explain(socket, options.service, options.json);
   if (options.end == !options.length.empty()) {
     print(stderr, "sentinel maintenance: expected either --for DURATION or --end\n");

@@ -31,6 +31,8 @@ Set assign(Parsed&& parsed, Target& target) {
   return {};
 }
 
+}  // namespace
+
 Set set_path(std::string_view text, std::string& target) {
   if (text.empty() || text.front() != '/' || text.size() > 90)
     return expected_form("an absolute path of at most 90 bytes");
@@ -39,7 +41,6 @@ Set set_path(std::string_view text, std::string& target) {
   return {};
 }
 
-/// Only the form; whether the address can be bound shows when it is.
 Set set_listen(std::string_view text, std::string& target) {
   if (text == "none") return target.clear(), Set{};
   const auto colon = text.rfind(':');
@@ -54,21 +55,6 @@ Set set_listen(std::string_view text, std::string& target) {
         "ADDRESS:PORT with an IP address, such as 127.0.0.1:8090, [::1]:8090 or :8090, or 'none'");
   target = text;
   return {};
-}
-
-Set set_engine(std::string_view text, std::string& target) {
-  constexpr std::string_view form = "unix:///path/to/docker.sock, tcp://HOST:PORT or none";
-  if (text == "none") return target.clear(), Set{};
-  if (text.starts_with("unix:///") && text.size() > 8 && text.size() <= 100)
-    return target = text, Set{};
-  if (text.starts_with('/') && text.size() > 1 && text.size() <= 93)
-    return target = "unix://" + std::string{text}, Set{};
-  if (text.starts_with("tcp://")) {
-    const auto colon = text.rfind(':');
-    if (colon > 6 && text.size() <= 300 && protocol::parse_count(text.substr(colon + 1), 1, 65'535))
-      return target = text, Set{};
-  }
-  return expected_form(std::string{form});
 }
 
 Set set_hosts(std::string_view text, std::vector<std::string>& target) {
@@ -87,6 +73,23 @@ Set set_hosts(std::string_view text, std::vector<std::string>& target) {
   }
   target = std::move(hosts);
   return {};
+}
+
+namespace {
+
+Set set_engine(std::string_view text, std::string& target) {
+  constexpr std::string_view form = "unix:///path/to/docker.sock, tcp://HOST:PORT or none";
+  if (text == "none") return target.clear(), Set{};
+  if (text.starts_with("unix:///") && text.size() > 8 && text.size() <= 100)
+    return target = text, Set{};
+  if (text.starts_with('/') && text.size() > 1 && text.size() <= 93)
+    return target = "unix://" + std::string{text}, Set{};
+  if (text.starts_with("tcp://")) {
+    const auto colon = text.rfind(':');
+    if (colon > 6 && text.size() <= 300 && protocol::parse_count(text.substr(colon + 1), 1, 65'535))
+      return target = text, Set{};
+  }
+  return expected_form(std::string{form});
 }
 
 Set set_fraction(std::string_view text, double& target) {
@@ -175,6 +178,8 @@ std::vector<Key> section_keys(MonitorConfig& config, std::string_view section) {
   return keys;
 }
 
+}  // namespace
+
 std::expected<std::string, std::string> read_file(const std::string& path) {
   const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
   if (fd < 0) return std::unexpected("cannot be read: " + std::generic_category().message(errno));
@@ -200,6 +205,8 @@ std::expected<std::string, std::string> read_file(const std::string& path) {
   if (!problem.empty()) return std::unexpected(problem);
   return text;
 }
+
+namespace {
 
 void read_config_file(const std::string& path, const Environment& environment,
                       MonitorConfig& config, Diagnostics& errors) {
@@ -279,14 +286,13 @@ void read_config_text(std::string_view text, const std::string& name,
       targets = &value;
     } else if (key.scalar == "maintenance") {
       read_maintenance(reader, value, config.maintenance);
+    } else if (key.scalar == failover_key) {
+      return;  // `sentinel failover` reads it
     } else if (const auto known = std::ranges::find(top, std::string_view{key.scalar}, &Key::name);
                known != top.end()) {
       reader.value(value, key.scalar, known->set);
     } else {
-      std::vector<std::string_view> names{"log",      "heal",    "limits",     "defaults",
-                                          "services", "targets", "maintenance"};
-      for (const Key& candidate : top) names.push_back(candidate.name);
-      reader.unknown(key, "", names);
+      reader.unknown(key, "", top_level_keys());
     }
   });
   // In the order in which they build on each other, whatever their order in the file.
@@ -303,6 +309,14 @@ void read_config_text(std::string_view text, const std::string& name,
   }
   if (services != nullptr) read_services(reader, *services, config.labels);
   if (targets != nullptr) read_targets(reader, *targets, config.labels.limits, config.targets);
+}
+
+std::vector<std::string_view> top_level_keys() {
+  std::vector<std::string_view> names{"log",      "heal",    "limits",      "defaults",
+                                      "services", "targets", "maintenance", failover_key};
+  for (const ProcessSetting& setting : process_settings)
+    if (setting.key.find('.') == std::string_view::npos) names.push_back(setting.key);
+  return names;
 }
 
 std::expected<MonitorConfig, Diagnostics> load_config(const ConfigSources& sources) {

@@ -106,6 +106,19 @@ class ProbeKeys {
   Entries options_;
 };
 
+// What both processes, monitor and failover, read alike.
+
+inline constexpr std::string_view failover_key = "failover";
+/// Of the whole file, whoever reads them.
+std::vector<std::string_view> top_level_keys();
+std::expected<void, protocol::Error> set_path(std::string_view text, std::string& target);
+/// Only the form; whether the address can be bound shows when it is.
+std::expected<void, protocol::Error> set_listen(std::string_view text, std::string& target);
+std::expected<void, protocol::Error> set_hosts(std::string_view text,
+                                               std::vector<std::string>& target);
+/// A regular file of at most max_yaml_bytes + 1 bytes; an error is the rest of a sentence about it.
+std::expected<std::string, std::string> read_file(const std::string& path);
+
 /// `limits:`; read before anything it limits.
 void read_limits(FileReader& reader, const YamlNode& node, protocol::SettingsLimits& limits);
 /// `defaults:` or one of `services:`, upon what `settings` holds.

@@ -8,7 +8,8 @@ sentinel_test(unit_demo unit LINK demo_service SOURCES
 find_program(PROMTOOL promtool REQUIRED)
 find_package(Python3 REQUIRED COMPONENTS Interpreter)
 add_test(NAME "unit: alert rules fire when they should"
-  COMMAND ${PROMTOOL} test rules ${PROJECT_SOURCE_DIR}/tests/rules/sentinel_test.yml)
+  COMMAND ${PROMTOOL} test rules ${PROJECT_SOURCE_DIR}/tests/rules/sentinel_test.yml
+    ${PROJECT_SOURCE_DIR}/tests/rules/failover_test.yml)
 add_test(NAME "unit: alerts, runbooks, dashboard and metrics belong together"
   COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tests/rules/check_assets.py)
 set_tests_properties("unit: alert rules fire when they should"

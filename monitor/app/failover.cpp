@@ -1,0 +1,405 @@
+#include "app/failover.hpp"
+
+#include <sys/random.h>
+#include <sys/stat.h>
+
+#include <boost/asio/io_context.hpp>
+#include <cerrno>
+#include <chrono>
+#include <deque>
+
+#include "app/command_line.hpp"
+#include "app/failover_kernel.hpp"
+#include "app/failover_preflight.hpp"
+#include "app/failover_state.hpp"
+#include "app/memory.hpp"
+#include "app/samples.hpp"
+#include "app/version.hpp"
+#include "core/failover.hpp"
+#include "io/http_server.hpp"
+#include "io/prober.hpp"
+#include "io/runtime.hpp"
+#include "io/watchdog.hpp"
+#include "observe/failover_counts.hpp"
+#include "observe/failover_observer.hpp"
+#include "observe/log.hpp"
+#include "observe/metrics.hpp"
+#include "observe/text.hpp"
+#include "web/failover_api.hpp"
+
+namespace sentinel::app {
+
+namespace {
+
+constexpr unsigned socket_mode = 0660;
+
+std::int64_t unix_ns() {
+  using namespace std::chrono;
+  return duration_cast<nanoseconds>(system_clock::now().time_since_epoch()).count();
+}
+std::int64_t unix_ms() { return unix_ns() / 1'000'000; }
+
+std::uint64_t random_seed() {
+  std::uint64_t seed = 0;
+  if (::getrandom(&seed, sizeof seed, 0) != static_cast<ssize_t>(sizeof seed))
+    seed = static_cast<std::uint64_t>(unix_ns());
+  return seed;
+}
+
+void make_directory(const std::string& path, ::mode_t mode) {
+  // Whoever uses the directory next says what is wrong with it.
+  if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return;
+}
+
+std::string wall(core::Time t) {
+  const auto ago = std::chrono::duration_cast<std::chrono::milliseconds>(io::now() - t);
+  return observe::rfc3339(unix_ms() - ago.count());
+}
+
+observe::LogOptions log_options(const FailoverSettings& settings) {
+  observe::LogOptions options;
+  options.level = settings.log_level;
+  options.format = settings.log_format.value_or(observe::default_log_format(options.fd));
+  return options;
+}
+
+io::NatOptions nat_options(const FailoverSettings& settings) {
+  io::NatOptions options;
+  options.table = settings.table;
+  options.count_traffic = settings.count_traffic;
+  options.forward_mark = settings.forward_mark;
+  return options;
+}
+
+class Failover {
+ public:
+  Failover(FailoverSettings settings, ConfigSources sources)
+      : settings_{std::move(settings)},
+        sources_{std::move(sources)},
+        log_{log_options(settings_)},
+        metrics_{{.version = std::string{version()}, .revision = std::string{revision()}}},
+        observer_{log_, wall},
+        api_{api_source()},
+        http_{context_, http_options(settings_),
+              [this](const io::HttpRequest& request) { return api_.handle(request); }},
+        alarm_{context_, [this] { deliver(core::Tick{}); }},
+        prober_{context_, prober_options(),
+                [this](core::ProbeFinished event) { deliver(std::move(event)); }},
+        kernel_{
+            {context_, log_, counts_, [this](core::PoolEvent event) { deliver(std::move(event)); },
+             [this]() -> const core::NatTable& { return core_.table(); }},
+            nat_options(settings_)} {}
+
+  int run() {
+    started_ = io::now();
+    if (!listen()) return exit_failed;
+    if (const auto opened = kernel_.open(); !opened) {
+      log_.error("sentinel.failover.kernel", opened.error());
+      return exit_failed;
+    }
+    metrics_.config_loaded(true, unix_ns());
+    io::Signals signals{context_, [this](int signal) { stop(signal); }, [this] { reload(); }};
+    io::Watchdog watchdog{context_, {}};
+    watchdog_ = &watchdog;
+    log_.write({observe::LogLevel::info,
+                "sentinel.started",
+                "Sentinel failover started",
+                {{"version", std::string{version()}},
+                 {"pools", static_cast<std::int64_t>(settings_.core.pools.size())},
+                 {"listen", settings_.listen}}});
+    tell_preflight();
+    http_.start();
+    configure();
+    restore_drains();
+    kernel_.read(settings_.core.sticky_timeout);
+    context_.run();
+    watchdog_ = nullptr;
+    return exit_done;
+  }
+
+ private:
+  static io::HttpServerOptions http_options(const FailoverSettings& settings) {
+    io::HttpServerOptions options;
+    options.hosts = settings.names;
+    return options;
+  }
+  static io::ProberOptions prober_options() {
+    io::ProberOptions options;
+    options.user_agent = "Sentinel/" + std::string{version()};
+    return options;
+  }
+
+  web::FailoverSource api_source() {
+    web::FailoverSource source;
+    source.now = [] { return io::now(); };
+    source.unix_ms = [] { return unix_ms(); };
+    source.process = [this] { return process(); };
+    source.pools = [this] { return core_.pools(); };
+    source.metrics = [this] { return render_metrics(); };
+    source.drain = [this](core::DrainServer command, bool force) {
+      if (auto problem = core_.drain_problem(command.pool, command.server, force)) return *problem;
+      deliver(std::move(command));
+      return std::string{};
+    };
+    source.ready = [this](core::ReadyServer command) {
+      if (auto problem = core_.ready_problem(command.pool, command.server)) return *problem;
+      deliver(std::move(command));
+      return std::string{};
+    };
+    return source;
+  }
+
+  bool listen() {
+    make_directory(settings_.run_dir, 0750);
+    if (const auto bound = http_.listen_unix(settings_.socket_path(), socket_mode); !bound) {
+      log_.error("sentinel.listen", "cannot listen on " + settings_.socket_path() + ": " +
+                                        bound.error().text +
+                                        "; --run-dir or SENTINEL_RUN_DIR names another directory");
+      return false;
+    }
+    if (settings_.listen.empty()) return true;
+    const auto port = http_.listen_tcp(settings_.listen);
+    if (port) return true;
+    log_.error("sentinel.listen", "cannot listen on " + settings_.listen + ": " +
+                                      port.error().text +
+                                      "; --listen or SENTINEL_LISTEN names another address");
+    return false;
+  }
+
+  void tell_preflight() {
+    std::vector<PreflightFinding> all = preflight_fix(settings_);
+    for (PreflightFinding& found : preflight_findings(preflight_facts(settings_), settings_))
+      all.push_back(std::move(found));
+    for (const PreflightFinding& found : all) {
+      const observe::LogLevel level =
+          found.level == PreflightLevel::problem   ? observe::LogLevel::error
+          : found.level == PreflightLevel::warning ? observe::LogLevel::warning
+          : found.level == PreflightLevel::note    ? observe::LogLevel::info
+                                                   : observe::LogLevel::debug;
+      std::string text = found.text;
+      if (!found.remedy.empty()) text += "; what to do: " + found.remedy;
+      log_.write({level,
+                  "sentinel.failover.preflight",
+                  text,
+                  {{"about", found.about}, {"severity", std::string{to_string(found.level)}}}});
+    }
+  }
+
+  void configure() {
+    auto config = std::make_shared<core::FailoverConfig>(settings_.core);
+    config->seed = random_seed();
+    deliver(core::PoolsConfigured{std::move(config)});
+  }
+
+  void restore_drains() {
+    make_directory(settings_.data_dir, 0700);
+    auto drains = load_drains(settings_.state_path(), {io::now(), unix_ms()});
+    if (!drains) {
+      log_.error("sentinel.failover.state", settings_.state_path() + " " + drains.error() +
+                                                ": it is not known who was drained");
+      return;
+    }
+    if (!drains->empty()) {
+      log_.info("sentinel.failover.state",
+                std::to_string(drains->size()) + " servers were drained before the restart");
+      deliver(core::DrainsRestored{std::move(*drains)});
+    }
+  }
+
+  /// The only way into the core. May be called while actions are being performed: then the event
+  /// waits for its turn.
+  void deliver(core::PoolEvent event) {
+    if (stopping_) return;
+    events_.push_back(std::move(event));
+    if (draining_) return;
+    draining_ = true;
+    while (!events_.empty()) {
+      const core::PoolEvent next = std::move(events_.front());
+      events_.pop_front();
+      core::PoolActions actions;
+      core_.on(next, io::now(), actions);
+      // The kernel first; lines and counters wait until the queue is empty.
+      for (core::PoolAction& action : actions)
+        if (!perform(action)) known_.push_back(std::move(action));
+    }
+    draining_ = false;
+    for (const core::PoolAction& action : known_) {
+      observer_.on(action);
+      counts_.on(action);
+    }
+    known_.clear();
+    alarm_.set(core_.next_deadline());
+  }
+
+  /// False: it is to be made known.
+  bool perform(const core::PoolAction& action) {
+    if (const auto* apply = std::get_if<core::ApplyNat>(&action))
+      kernel_.perform(*apply);
+    else if (const auto* probe = std::get_if<core::StartProbe>(&action))
+      prober_.perform(*probe);
+    else if (const auto* read = std::get_if<core::ReadNat>(&action))
+      kernel_.perform(*read);
+    else if (const auto* flush = std::get_if<core::FlushFlows>(&action))
+      kernel_.perform(*flush);
+    else if (const auto* count = std::get_if<core::CountFlows>(&action))
+      kernel_.perform(*count);
+    else if (const auto* store = std::get_if<core::StoreDrains>(&action))
+      store_drains(store->drains);
+    else
+      return false;
+    return true;
+  }
+
+  void store_drains(const std::vector<core::DrainRecord>& drains) {
+    const auto stored =
+        replace_file(settings_.state_path(), format_drains(drains, {io::now(), unix_ms()}));
+    state_kept_ = stored.has_value();
+    if (!stored)
+      log_.error("sentinel.failover.state", settings_.state_path() + " " + stored.error() +
+                                                ": a restart will not know who is drained");
+  }
+
+  web::FailoverProcess process() const {
+    web::FailoverProcess view;
+    view.version = version();
+    view.revision = revision();
+    view.uptime = io::now() - started_;
+    view.core = core_.state();
+    view.config_ok = config_ok_;
+    view.config_file = settings_.config_file;
+    view.table = settings_.table;
+    view.kernel_problem = kernel_.problem();
+    view.state_kept = state_kept_;
+    return view;
+  }
+
+  std::string render_metrics() {
+    observe::FailoverFigures figures;
+    figures.pools = core_.pools();
+    figures.state = core_.state();
+    figures.misses = kernel_.misses();
+    figures.restored = kernel_.restored();
+    const auto counts = kernel_.traffic();
+    for (const core::PoolView& pool : figures.pools) {
+      for (const core::ServerView& server : pool.servers) {
+        observe::ServerTraffic traffic;
+        for (auto it = counts.lower_bound(server.block.value);
+             it != counts.end() && (it->first & server.block.mask) == server.block.value; ++it) {
+          traffic.connections += it->second.connections;
+          traffic.packets += it->second.packets;
+          traffic.bytes += it->second.bytes;
+        }
+        figures.traffic.emplace(observe::PoolServerName{server.pool, server.server}, traffic);
+      }
+    }
+    auto histograms = counts_.histograms();
+    histograms.push_back(probe_lag_of(prober_.stats()));
+    const std::vector<core::ServiceView> none;
+    return metrics_.render({.services = none,
+                            .now = io::now(),
+                            .unix_ns = unix_ns(),
+                            .engine_up = std::nullopt,
+                            .samples = counts_.samples(figures),
+                            .histograms = std::move(histograms)});
+  }
+
+  void reload() {
+    auto fresh = load_failover_config(sources_);
+    if (!fresh) {
+      config_ok_ = false;
+      metrics_.config_loaded(false, unix_ns());
+      log_.error("sentinel.config", "the configuration was not loaded, the old one stays: " +
+                                        std::to_string(fresh.error().size()) + " errors");
+      for (const Diagnostic& error : fresh.error())
+        log_.error("sentinel.config", error.to_string());
+      return;
+    }
+    tell_restart_needed(*fresh);
+    // What needs a restart stays as it is.
+    fresh->listen = settings_.listen;
+    fresh->names = settings_.names;
+    fresh->data_dir = settings_.data_dir;
+    fresh->run_dir = settings_.run_dir;
+    fresh->log_format = settings_.log_format;
+    fresh->table = settings_.table;
+    fresh->count_traffic = settings_.count_traffic;
+    fresh->forward_mark = settings_.forward_mark;
+    const bool sticky = fresh->core.sticky_timeout != settings_.core.sticky_timeout;
+    settings_ = std::move(*fresh);
+    config_ok_ = true;
+    log_.set_level(settings_.log_level);
+    metrics_.config_loaded(true, unix_ns());
+    log_.info("sentinel.config", "the configuration was loaded");
+    configure();
+    counts_.keep_only(core_.pools());
+    if (sticky) kernel_.rebuild(settings_.core.sticky_timeout);
+  }
+
+  void tell_restart_needed(const FailoverSettings& fresh) {
+    std::string keys;
+    const auto differ = [&keys](bool different, const char* key) {
+      if (different) keys += (keys.empty() ? "" : ", ") + std::string{key};
+    };
+    differ(fresh.listen != settings_.listen, "failover.listen");
+    differ(fresh.names != settings_.names, "hosts");
+    differ(fresh.data_dir != settings_.data_dir, "data-dir");
+    differ(fresh.run_dir != settings_.run_dir, "run-dir");
+    differ(fresh.log_format != settings_.log_format, "log.format");
+    differ(fresh.table != settings_.table, "failover.table");
+    differ(fresh.count_traffic != settings_.count_traffic, "failover.count-traffic");
+    differ(fresh.forward_mark != settings_.forward_mark, "failover.forward-mark");
+    if (!keys.empty())
+      log_.warning("sentinel.config",
+                   "these keys changed and take effect after a restart: " + keys);
+  }
+
+  void stop(int signal) {
+    if (stopping_) return;
+    stopping_ = true;
+    log_.write({observe::LogLevel::info,
+                "sentinel.stopped",
+                settings_.keep_rules
+                    ? "Sentinel failover stops; its rules stay and serve as they are"
+                    : "Sentinel failover stops and removes its rules",
+                {{"signal", static_cast<std::int64_t>(signal)}}});
+    alarm_.set(std::nullopt);
+    prober_.stop();
+    http_.stop();
+    if (watchdog_ != nullptr) watchdog_->stop();
+    if (!settings_.keep_rules) kernel_.remove();
+    context_.stop();
+  }
+
+  boost::asio::io_context context_{1};
+  FailoverSettings settings_;
+  ConfigSources sources_;
+  observe::Log log_;
+  observe::Metrics metrics_;
+  observe::FailoverObserver observer_;
+  observe::FailoverCounts counts_;
+  core::FailoverCore core_;
+  web::FailoverApi api_;
+  io::HttpServer http_;
+  io::Alarm alarm_;
+  io::Prober prober_;
+  FailoverKernel kernel_;
+  io::Watchdog* watchdog_ = nullptr;
+
+  std::deque<core::PoolEvent> events_;
+  core::PoolActions known_;
+  bool draining_ = false;
+  bool stopping_ = false;
+  bool config_ok_ = true;
+  bool state_kept_ = true;
+  core::Time started_{};
+};
+
+}  // namespace
+
+int run_failover(FailoverSettings settings, ConfigSources sources) {
+  tune_allocator();
+  Failover failover{std::move(settings), std::move(sources)};
+  return failover.run();
+}
+
+}  // namespace sentinel::app
