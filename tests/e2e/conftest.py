@@ -15,6 +15,7 @@ from support.failover_bed import FailoverBed
 from support.image import build_root
 from support.probe_bed import ProbeBed
 from support.rig import Rig
+from support.traffic import Witness
 
 VERSIONS = ["20.10", "26.1"]
 WORKERS = int(os.environ.get("SENTINEL_E2E_WORKERS", "2"))
@@ -117,3 +118,11 @@ def nat(whole_failover_bed):
     """A client, a firewall and three servers; what a test did to them is undone."""
     yield whole_failover_bed
     whole_failover_bed.restore()
+
+
+@pytest.fixture
+def witness(nat):
+    """Counts new connections by the server the firewall sends them to."""
+    one = Witness(nat.firewall, nat.hosts)
+    yield one
+    one.close()

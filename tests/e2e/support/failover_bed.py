@@ -8,17 +8,20 @@ on its loopback so that it may use them itself.
 """
 import collections
 import contextlib
+import os
 import shutil
 import socket
 import struct
+import subprocess
 import tempfile
 from pathlib import Path
 
-from .daemon import Daemon
+from .daemon import SENTINEL
+from .failover_config import Failover, check
 from .netns import Namespace, addresses, bridge, veth
 from .pki import DAY, Authority
 from .servers import bind, nginx, opensmtpd
-from .traffic import DnsClient, family_of
+from .traffic import DnsClient, KeptConnection, family_of
 
 VIP, VIP6 = "203.0.113.10", "2001:db8:ff::10"
 CLIENT, CLIENT6 = "192.0.2.2", "2001:db8:1::2"
@@ -26,7 +29,7 @@ NAMES = ["s1", "s2", "s3"]
 
 WEB = """
 server {{
-  listen 8080 backlog=4096; listen [::]:8080 backlog=4096;
+  listen 8080 backlog=4096; listen [::]:8080 backlog=4096; listen 80; listen [::]:80;
   location / {{
     if (-f {{folder}}/broken) {{ return 503; }}
     return 200 "{name}\\n";
@@ -36,10 +39,11 @@ server {{
     if (-f {{folder}}/sick) {{ return 503; }}
     return 200 "fine\\n";
   }}
-  location = /long {{ limit_rate 2000; }}
+  location = /who {{ return 200 "$remote_addr\n"; }}
+  location = /long {{ limit_rate 8000; }}
 }}
 server {{
-  listen 8443 ssl; listen [::]:8443 ssl;
+  listen 8443 ssl; listen [::]:8443 ssl; listen 443 ssl; listen [::]:443 ssl;
   ssl_certificate {{folder}}/tls.pem; ssl_certificate_key {{folder}}/tls.key;
   location / {{ return 200 "{name}\\n"; }}
 }}
@@ -78,8 +82,10 @@ class Host:
                          {"tls.pem": certificate.chain.read_text(), "tls.key": certificate.key.read_text(),
                           "html/long": "x" * 20000})
         self.mail = opensmtpd(self.net, f"{self.name}-opensmtpd", f"""
-listen on {self.address} port 25 hostname {self.name}.example.net
-listen on {self.address6} port 25 hostname {self.name}.example.net
+pki own cert "{certificate.chain}"
+pki own key "{certificate.key}"
+listen on {self.address} port 25 tls pki own hostname {self.name}.example.net
+listen on {self.address6} port 25 tls pki own hostname {self.name}.example.net
 action "keep" relay host smtp://127.0.0.1:9
 match from any for domain "example.net" action "keep"
 """, [(self.address, 25), (self.address6, 25)])
@@ -152,6 +158,10 @@ class FailoverBed:
             self.closing.callback(host.close)
             self.hosts.append(host)
         bridge(self.firewall, "lan", NAMES)
+        for name in NAMES:
+            # As the preflight advises where net.bridge.bridge-nf-call-iptables is on, as beside Docker: a server is
+            # its own client.
+            self.firewall.ip("link", "set", "dev", name, "type", "bridge_slave", "hairpin", "on")
         addresses(self.firewall, "lan", "198.51.100.1/24", "2001:db8:2::1/64")
         for host in self.hosts:
             host.route()
@@ -160,11 +170,44 @@ class FailoverBed:
 
     def failover(self, config, wait=True, **options):
         """`sentinel failover` on the firewall."""
-        one = Daemon("failover", tempfile.mkdtemp(prefix="daemon-", dir=self.folder), config,
-                     namespace=self.firewall, **options)
+        one = Failover(tempfile.mkdtemp(prefix="daemon-", dir=self.folder), config, self.firewall, **options)
         self.daemons.append(one)
         one.start()
         return one.wait_ready() if wait else one
+
+    def again(self, daemon):
+        """Another process in the place of one that has ended, or is ended; with its files and data."""
+        if daemon.process.poll() is None:
+            daemon.stop()
+        return self.failover(daemon.config.read_text(encoding="utf-8"), data_dir=daemon.data_dir)
+
+    def check(self, kind, **more):
+        """A check that can tell a certificate of ours."""
+        return kind, check(kind, **({"tls.ca": str(self.ca.file)} if kind == "https" else {}), **more)
+
+    def certify(self, host, label):
+        """Gives its web server another certificate, by a reload."""
+        certificate = self.certificates[label]
+        host.web.write("tls.pem", certificate.chain.read_text(encoding="ascii"))
+        host.web.write("tls.key", certificate.key.read_text(encoding="ascii"))
+        host.web.reload()
+
+    def write(self, config):
+        path = Path(tempfile.mkstemp(dir=self.folder, suffix=".yaml")[1])
+        path.write_text(config, encoding="utf-8")
+        return path
+
+    def sentinel(self, *arguments):
+        """A run of the binary on the firewall."""
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("SENTINEL_")}
+        return subprocess.run(self.firewall.command(SENTINEL, *arguments), capture_output=True, text=True, timeout=30,
+                              env=environment, check=False)
+
+    def rules(self):
+        """Our tables as nft lists them, without counters and what is learned of clients; empty: there are none."""
+        listed = [subprocess.run(self.firewall.command("nft", "-s", "list", "table", family, "sentinel"), capture_output=True,
+                                 text=True, check=False).stdout for family in ("ip", "ip6")]
+        return "".join(listed)
 
     def restore(self):
         """After a test: no daemon, nothing of ours in the kernel, all servers well."""
@@ -185,11 +228,24 @@ class FailoverBed:
 
     # --- clients --------------------------------------------------------------------------------------
 
-    def ask(self, address=VIP, port=80, seconds=3.0, namespace=None, source_port=0):
+    def other_clients(self, count):
+        """Addresses that the client has as well."""
+        self.client.run("ip", "route", "replace", "local", "192.0.2.128/25", "dev", "lo")
+        return [f"192.0.2.{128 + number}" for number in range(count)]
+
+    def peer_seen(self, address=VIP, port=80):
+        """Whom the server takes for the client."""
+        return self.ask(address, port, path="/who")
+
+    def kept(self, address=VIP, port=80):
+        """A connection that is kept alive."""
+        return KeptConnection(self, address, port)
+
+    def ask(self, address=VIP, port=80, seconds=3.0, namespace=None, source="", path="/"):
         """Which server answers one HTTP request on a connection of its own; None when none does."""
         try:
-            with self.connect(address, port, seconds, namespace, source_port) as one:
-                one.sendall(b"GET / HTTP/1.0\r\nHost: www.example.net\r\n\r\n")
+            with self.connect(address, port, seconds, namespace, source) as one:
+                one.sendall(f"GET {path} HTTP/1.0\r\nHost: www.example.net\r\n\r\n".encode())
                 answer = b""
                 while chunk := one.recv(4096):
                     answer += chunk
@@ -198,15 +254,14 @@ class FailoverBed:
         head, _, body = answer.partition(b"\r\n\r\n")
         return body.decode().strip() if b" 200 " in head.split(b"\r\n")[0] else None
 
-    def connect(self, address=VIP, port=80, seconds=3.0, namespace=None, source_port=0):
+    def connect(self, address=VIP, port=80, seconds=3.0, namespace=None, source=""):
         one = (namespace or self.client).call(lambda: socket.socket(family_of(address), socket.SOCK_STREAM))
         try:
             one.settimeout(seconds)
             # An aborted close, so that thousands of connections leave nothing behind.
             one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            if source_port:
-                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                one.bind(("::" if ":" in address else "0.0.0.0", source_port))
+            if source:
+                one.bind((source, 0))
             one.connect((address, port))
         except OSError:
             one.close()

@@ -103,7 +103,7 @@ class Namespace:
         """nftables rules at one hook of a table of their own, gone afterwards."""
         table = f"fault{next(_numbers)}"
         body = "\n".join(rules)
-        self.nft(f"table inet {table} {{ chain c {{ type filter hook {hook} priority -300; policy accept;\n{body}\n}} }}")
+        self.nft(f"table inet {table} {{ chain c {{ type filter hook {hook} priority -300; policy accept;\n{body}\n}}\n}}")
         try:
             yield
         finally:

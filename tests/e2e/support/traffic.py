@@ -8,6 +8,7 @@ import struct
 import subprocess
 import threading
 import time
+from dataclasses import dataclass
 
 from .wait import eventually
 
@@ -52,6 +53,12 @@ class DnsClient:
         self.close()
 
 
+@dataclass
+class Failure:
+    began: float  # the connection, by the monotonic clock
+    text: str
+
+
 class Load:
     """Requests one after the other on connections that are new or kept, from several threads, until told to stop."""
 
@@ -63,7 +70,6 @@ class Load:
         self._lock = threading.Lock()
         self.answers = collections.Counter()
         self.failures = []
-        self.last = {}  # when each server last answered a new connection
         self._threads = [threading.Thread(target=self._run, daemon=True) for _ in range(threads)]
 
     def __enter__(self):
@@ -83,20 +89,21 @@ class Load:
 
     def _run(self):
         connection = None
+        began = 0.0
         while not self._stop.is_set():
             try:
                 if connection is None:
+                    began = time.monotonic()
                     connection = KeptConnection(self._bed, *self._place)
                 name = connection.ask(self._keep)
                 with self._lock:
                     self.answers[name] += 1
-                    self.last[name] = time.monotonic()
                 if connection.ended or not self._keep:
                     connection.close()
                     connection = None
             except (OSError, http.client.HTTPException) as error:
                 with self._lock:
-                    self.failures.append(f"{type(error).__name__}: {error}")
+                    self.failures.append(Failure(began, f"{type(error).__name__}: {error}"))
                 if connection is not None:
                     connection.close()
                     connection = None
@@ -112,8 +119,16 @@ class KeptConnection:
         self._connection.sock = bed.connect(address, port, seconds)
         self.ended = False
 
-    def ask(self, keep=True, target="/"):
+    def ask(self, keep=True):
+        self.send("/", keep)
+        return self.receive()
+
+    def send(self, target, keep=True):
+        if self._connection.sock is None:
+            raise ConnectionResetError("the connection is not open any more")
         self._connection.request("GET", target, headers={} if keep else {"Connection": "close"})
+
+    def receive(self):
         response = self._connection.getresponse()
         body = response.read().decode().strip()
         self.ended = response.will_close
@@ -165,6 +180,9 @@ class Witness:
         self._names = [host.name for host in hosts]
         firewall.nft(f"table inet witness {{\n{counters}chain c {{ type filter hook forward priority 300;\n{rules}}}\n}}")
         self._base = collections.Counter()
+
+    def close(self):
+        self._firewall.run("nft", "delete", "table", "inet", "witness")
 
     def _read(self):
         text = self._firewall.run("nft", "list", "counters", "table", "inet", "witness")
