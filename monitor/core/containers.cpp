@@ -54,6 +54,7 @@ void Core::Impl::send_inspect(Container& c) {
   c.retry_at = never;
   if (!engine_up_) return;  // the list after the reconnect inspects everything
   c.token = ++last_token_;
+  c.asked_at = now_;
   container_due_.set(c.id, after(now_, inspect_limit));
   out_->emplace_back(Inspect{c.id, c.token});
 }
@@ -126,6 +127,22 @@ void Core::Impl::handle(const Hint& event) {
   // does.
   const bool ours = s != nullptr && s->op.phase == Phase::acting && own_hint(*c);
   if (event.kind != HintKind::kill && !ours) want_inspect(*c);
+  if (event.kind == HintKind::kill && s != nullptr) evaluate(*s);
+}
+
+// A `kill` that was not ours. Which signal it was is not known beyond doubt, so each one counts as
+// the beginning of a stop, for as long as a stop could take. Signals that come again and again (to
+// reload something, say) hold healing for twice that time at most, then it gets its turn.
+void Core::Impl::hint_stopping(Container& c) {
+  const Duration timeout = c.info ? c.info->stop_timeout : Duration{10s};
+  const Duration stop = std::clamp(timeout, Duration{}, longest_stop) + stop_slack;
+  if (now_ >= c.stopping_until) c.stopping_since = now_;
+  c.stopping_until = std::min(after(now_, stop), after(c.stopping_since, 2 * stop));
+}
+
+bool Core::Impl::being_stopped(const Service& s) const {
+  const Container* c = current(s);
+  return c != nullptr && c->status.run == RunState::running && now_ < c->stopping_until;
 }
 
 bool Core::Impl::own_hint(const Container& c) const {
@@ -152,11 +169,14 @@ void Core::Impl::hint_intent(Container& c, HintKind kind) {
   }
   auto& p = c.purpose;
   switch (kind) {
-    case HintKind::kill: p.signalled = now_; break;
+    case HintKind::kill:
+      p.signalled = now_;
+      hint_stopping(c);
+      break;
     case HintKind::die:
       p.die_seen = true;
       p.signalled_before_die =
-          p.signalled && c.info && now_ - *p.signalled <= c.info->stop_timeout + 15s;
+          p.signalled && c.info && now_ - *p.signalled <= c.info->stop_timeout + stop_slack;
       if (p.signalled_before_die) p.ours = false;
       break;
     case HintKind::stop:
@@ -256,7 +276,10 @@ void Core::Impl::accept_run(Container& c, const ContainerStatus& before, bool fi
   if (!first && c.status.started_at == before.started_at) return;
   c.run_seen_from_start = !first;
   c.run_began = c.status.uptime > now_.time_since_epoch() ? Time{} : now_ - c.status.uptime;
-  if (!first) c.purpose = c.purpose.of_next_run();
+  if (first) return;
+  c.purpose = c.purpose.of_next_run();
+  // Asked before the signal, it cannot tell which run that was for.
+  if (c.asked_at >= c.stopping_since) c.stopping_until = Time::min();
 }
 
 Service* Core::Impl::attach(Container& c) {

@@ -184,6 +184,7 @@ Time Core::Impl::other_due(const Service& s) const {
   if (c == nullptr) return due;
   if (const auto t = s.ledger.next_forgiveness(s.budget, now_)) at(*t);
   if (s.op.phase <= Phase::waiting && now_ < c->busy_until) at(c->busy_until);
+  if (being_stopped(s)) at(c->stopping_until);
   const Time grace_end = after(c->run_began, start_grace(*c->info));
   if (c->status.run == RunState::running && now_ < grace_end && s.judged.state == State::starting)
     at(grace_end);

@@ -12,8 +12,6 @@ bool exited(RunState run) {
   return run == RunState::exited || run == RunState::created || run == RunState::dead;
 }
 
-constexpr Duration longest_stop = 1h;
-
 }  // namespace
 
 Duration Core::Impl::stop_timeout(const Service& s) const {

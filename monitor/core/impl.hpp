@@ -103,6 +103,8 @@ class Core::Impl {
   Service* create_service(const ServiceKey&, const ServiceSettings&);
   void remove_service(ServiceId, std::string text);
   void hint_intent(Container&, HintKind);
+  void hint_stopping(Container&);
+  bool being_stopped(const Service&) const;
   bool own_hint(const Container&) const;
 
   // targets.cpp

@@ -7,7 +7,7 @@
 //   waiting     a failure stands that may act             due (delay, back-off, trial) and a place
 //   under the cap is free and
 //                                                         no storm is held -> preparing; failure
-//                                                         gone -> idle
+//                                                         gone, or others are stopping it -> idle
 //   preparing   intent is being stored (250 ms at most),  both answered, and the same run of the
 //   same container still
 //               container inspected anew unless just done fails -> acting; else back to waiting or
@@ -56,6 +56,8 @@ inline constexpr Duration unclear_slack =
     5s;  // beyond the stop timeout, for an operation whose answer was lost
 inline constexpr Duration confirm_limit = 60s;  // for seeing the result, once nothing more can come
 inline constexpr Duration start_follows = 2s;   // from a restart's exit to its start, at most
+inline constexpr Duration longest_stop = 1h;    // of any stop timeout
+inline constexpr Duration stop_slack = 15s;     // beyond its stop timeout, for a stop by others
 inline constexpr Duration exit_limit = 10s;     // from an accepted SIGKILL to the exit
 inline constexpr Duration settle_time =
     10s;  // running without any check counts as healthy after this
@@ -71,9 +73,14 @@ struct Container {
   ContainerStatus status;
   ServiceId service = 0;  // 0: not watched
   Purpose purpose;
+  // Others have signalled it: it may be ending, and what fails of it meanwhile is no illness. See
+  // hint_stopping.
+  Time stopping_since = Time::min();
+  Time stopping_until = Time::min();
 
   Time run_began{};  // our time, of the run status.started_at
   bool run_seen_from_start = false;
+  Time asked_at = Time::min();  // when the latest inspect was sent
   Time inspected_at = Time::min();
   Time busy_until = Time::min();  // an operation was sent and has neither been answered nor run out
 

@@ -96,7 +96,7 @@ State Core::Impl::state_of(const Service& s, const Judgement& j) const {
     return s.state == State::recovering ? State::unhealthy : s.state;
   }
   const bool failing = j.failing() || (s.unverified && !well(j.state));
-  if (failing && recreating(s) && !down(s.state)) return s.state;
+  if (failing && (recreating(s) || being_stopped(s)) && !down(s.state)) return s.state;
   // A new probe of a target is not known yet: that takes nothing away.
   if (s.target && j.state == State::unknown) return s.state;
   if (improvement_held(s))
@@ -108,6 +108,7 @@ State Core::Impl::state_of(const Service& s, const Judgement& j) const {
 }
 
 void Core::Impl::enter(Service& s, State to, std::string reason, ProbeReason probe_reason) {
+  if (s.judged.failing() && being_stopped(s)) reason = "somebody is stopping it";
   if (to == State::recovering)
     reason = std::string{to_string(s.op.rung)} +
              (s.op.phase == Phase::verifying ? ": waiting to be healthy" : " under way");
@@ -168,7 +169,9 @@ void Core::Impl::enter(Service& s, State to, std::string reason, ProbeReason pro
 
 // Counts changes of what is judged, and how long it has been better than what is shown.
 void Core::Impl::watch_flapping(Service& s) {
-  const auto r = rank(s.judged.failing() ? State::unhealthy : s.judged.state);
+  const auto r = !s.judged.failing() ? rank(s.judged.state)
+                 : being_stopped(s)  ? std::nullopt
+                                     : rank(State::unhealthy);
   if (r && s.judged_rank && *r != *s.judged_rank) {
     s.flap.add(now_);
     settle_flapping(s);  // this one may be held already
@@ -236,6 +239,7 @@ std::string Core::Impl::why_not(const Service& s) const {
   if (now_ < s.maintenance_until) return "it is in maintenance";
   if (now_ < s.window_until) return "maintenance window " + s.window + " is open";
   if (s.overlays.paused) return "it is paused";
+  if (being_stopped(s)) return "somebody is stopping it";
   if (s.judged.policy_acts) return "its restart policy is at work";
   if (info.settings.ladder.empty()) return "sentinel.heal is none";
   if (info.swarm_task) return "it is a Swarm task: Swarm replaces it";

@@ -172,7 +172,9 @@ def test_the_ladder_is_climbed_rung_by_rung(rig):
     monitor = rig.monitor()
     web = rig.run("web", "--start-unhealthy", labels={
         "sentinel.heal": "restart,kill,stop", "sentinel.heal.verify-timeout": "3s"})
-    monitor.wait_state(web.name, "stopped", seconds=40)
+    # Created and not yet started it is `stopped`, too: only after the last rung does that tell anything.
+    monitor.wait_log("heal_started", web.name, 40, action="stop")
+    monitor.wait_state(web.name, "stopped")
     assert [line["action"] for line in monitor.log("heal_started", web.name)] == ["restart", "kill", "stop"]
     acts = [a for a in rig.recorder.actions(web) if a in ("restart", "start", "stop", "kill")]
     assert acts == ["start", "kill", "stop", "start", "restart", "kill", "start", "kill", "stop"]

@@ -21,6 +21,8 @@ constexpr Duration fresh = 2s;
 // into.
 constexpr Duration own_events = 5s;
 constexpr Duration unclear_events = 65s;
+// Signals that follow each other within this time may be taken for something else than a stop.
+constexpr Duration kill_series = 2min;
 
 bool belongs(core::Rung rung, Step step) {
   switch (rung) {
@@ -73,6 +75,9 @@ void Checker::process_started(const core::Restored& restored, Time now) {
     op.budget_marks = core::Budget{}.restarts;
     op.asked = now;
     op.answered = op.durable = op.begun = true;
+    // It may still be under way: a signal from now on may be its own.
+    const Index index = engine_.find(intent.container);
+    if (index < engine_.size()) seen(index).kill_told = now;
   }
 }
 
@@ -108,8 +113,14 @@ void Checker::delivered(const core::Event& event, const Origin& origin, Time now
       case core::HintKind::pause: s.pause_told = now; break;
       case core::HintKind::kill:
         // dockerd never sends it after the `die` it leads to; one that comes late proves nothing.
-        if (origin.cause == Cause::person && now - origin.truth_at < 50ms)
+        if (origin.cause == Cause::person && now - origin.truth_at < 50ms) {
           s.person_kill_true = origin.truth_at;
+          // Not one of a series, nor in a time when it could be our own.
+          if (now - kill_series > s.kill_told && now - unclear_events > s.own_until &&
+              s.status.started_at == engine_[origin.container].started_at)
+            s.stopping_run = s.status.started_at;
+        }
+        s.kill_told = now;
         break;
       case core::HintKind::die:
       case core::HintKind::stop: {
@@ -268,6 +279,8 @@ void Checker::check_known_intent(const core::Operate&, const Container& truth, c
   const bool shown = s.snapshot_at >= truth.paused_at || s.pause_told > s.inspected_at;
   if (truth.run == RunState::paused && shown && now > s.own_until)
     return fail(index, now, "an operation on a container that is known to be paused");
+  if (engine_.being_stopped_by_person(index) && s.stopping_run == truth.started_at)
+    return fail(index, now, "an operation on a container that a person is known to be stopping");
   const bool stopped = (truth.run == RunState::exited || truth.run == RunState::removing) &&
                        truth.exit_cause == Cause::person;
   if (stopped && s.person_stop_true >= truth.person_stopped_at &&

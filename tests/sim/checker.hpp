@@ -6,13 +6,13 @@
 //
 //   one operation per container in flight, at the border and in the Engine; never more than the cap
 //   no operation without a StoreIntent of it that was answered or is 250 ms old; none while the
-//   Engine is lost only containers that may be healed; none that is known to be paused, stopped by
-//   a person, gone or in maintenance the first step of an operation follows a fresh inspect, and
-//   not one that says "healthy" restarts per window of healthy time <= budget, at the border and in
-//   every stored record, across process restarts trials at least `trial` apart; back-off between
-//   attempts of one episode; steps that belong to the rung and the ladder transitions form a path;
-//   a storm is held for storm_hold at most and nothing new begins meanwhile after a tick nothing is
-//   due any more
+//   Engine is lost only containers that may be healed; none that is known to be paused, stopped or
+//   being stopped by a person, gone or in maintenance the first step of an operation follows a
+//   fresh inspect, and not one that says "healthy" restarts per window of healthy time <= budget,
+//   at the border and in every stored record, across process restarts trials at least `trial`
+//   apart; back-off between attempts of one episode; steps that belong to the rung and the ladder
+//   transitions form a path; a storm is held for storm_hold at most and nothing new begins
+//   meanwhile after a tick nothing is due any more
 
 #include <deque>
 #include <map>
@@ -82,6 +82,8 @@ class Checker {
     // and the `die` it led to.
     Time person_stop_true = Time::min();
     Time person_kill_true = Time::min();
+    std::int64_t stopping_run = 0;  // known to be stopped by a person: started_at of the run
+    Time kill_told = Time::min();   // the latest `kill` that was delivered, true or not
     // Our latest step, and until when its events may come: a person's stop in between cannot be
     // told from our own.
     Time own_from = Time::min();

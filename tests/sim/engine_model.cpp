@@ -94,6 +94,11 @@ void EngineModel::send_term(Index container, Duration stop_timeout, Cause cause,
   Container& c = containers_[container];
   emit(container, HintKind::kill, cause);
   const bool obeys = !c.hung && c.profile.term_time < stop_timeout;
+  if (c.serving && prng_.chance(500'000)) {  // it stops serving first; a check under way fails
+    set_serving(container, false, now);
+    if (c.info->health_check && prng_.chance(500'000))
+      schedule_.at(now + c.profile.term_time / 2, What::health_check, container, c.life);
+  }
   schedule_.at(now + (obeys ? c.profile.term_time : stop_timeout + 20ms), What::process_exits,
                container, c.life, pack(obeys ? 143 : 137, cause));
 }
@@ -420,6 +425,13 @@ Index EngineModel::find(const core::ContainerId& id) const {
 bool EngineModel::busy_for_sentinel(Index container) const {
   return std::ranges::any_of(containers_[container].tasks,
                              [&](Index t) { return tasks_[t].cause == Cause::sentinel; });
+}
+
+bool EngineModel::being_stopped_by_person(Index container) const {
+  return up(containers_[container]) &&
+         std::ranges::any_of(containers_[container].tasks, [&](Index t) {
+           return tasks_[t].cause == Cause::person && tasks_[t].stage == Stage::stopping;
+         });
 }
 
 bool EngineModel::curable(Index container) const {

@@ -137,6 +137,8 @@ class EngineModel {
   Index find(const core::ContainerId& id) const;
   /// One of our operations is still being worked on.
   bool busy_for_sentinel(Index container) const;
+  /// A stop, kill or restart by a person waits for it to end.
+  bool being_stopped_by_person(Index container) const;
   /// Will it work after enough restarts, once calm?
   bool curable(Index container) const;
 

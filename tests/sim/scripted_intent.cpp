@@ -1,6 +1,7 @@
 // People's will and other keepers: what is paused, stopped, removed, replaced or not ours is left
 // alone.
 
+#include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 
 #include "sim/scripted.hpp"
@@ -284,6 +285,124 @@ TEST_CASE("somebody else's restart meanwhile is seen and not repeated") {
   s.run(1h);
   CHECK(s.operations.empty());
   CHECK(s.state("web") == State::healthy);
+}
+
+TEST_CASE("a health check that fails while somebody stops the container is no illness") {
+  Script s;
+  const auto web = s.add("web", [](ContainerInfo& info) { info.settings.heal_on.exited = true; });
+  s.connect();
+  s.feed(Hint{web, HintKind::kill});
+  s.run(30ms);
+  s.turns(web, EngineHealth::unhealthy);
+  s.run(150ms);
+  CHECK(s.state("web") == State::healthy);
+  CHECK(s.view("web").decision.find("somebody is stopping it") != std::string::npos);
+  s.exits(web, 137);
+  s.feed(Hint{web, HintKind::stop});
+  s.run(24h);
+  CHECK(s.operations.empty());
+  CHECK(s.intents.empty());
+  CHECK(s.state("web") == State::stopped);
+  CHECK(std::ranges::none_of(s.transitions,
+                             [](const Transition& t) { return t.to == State::unhealthy; }));
+}
+
+TEST_CASE("probes that fail while somebody stops the container are no illness") {
+  Script s;
+  const auto web = s.add("web", [](ContainerInfo& info) {
+    info.settings.probes.push_back({});
+    info.settings.probes.back().name = "http";
+    info.stop_timeout = 1min;
+  });
+  s.connect();
+  s.run(1min);
+  s.feed(Hint{web, HintKind::kill});
+  s.probe_says[web] = Verdict::fail;  // it closes its port, then ends its work
+  s.run(1min);
+  CHECK(s.operations.empty());
+  CHECK(s.state("web") == State::healthy);
+  s.exits(web, 0);
+  s.feed(Hint{web, HintKind::stop});
+  s.run(1h);
+  CHECK(s.operations.empty());
+  CHECK(s.state("web") == State::stopped);
+}
+
+TEST_CASE("somebody stops it while the intent to heal it is being stored: not sent, not charged") {
+  Script s;
+  const auto web = s.add("web");
+  s.connect();
+  s.hold_store = true;
+  s.turns(web, EngineHealth::unhealthy);
+  s.run(10ms);
+  REQUIRE(s.intents.size() == 1);
+  s.feed(Hint{web, HintKind::kill});
+  s.feed(IntentStored{s.intents[0].intent.op, true});
+  s.run(9s);
+  CHECK(s.operations.empty());
+  CHECK(s.forgotten == std::vector{s.intents[0].intent.op});
+  CHECK(s.core().operations_in_flight() == 0);
+  s.exits(web, 137);
+  s.feed(Hint{web, HintKind::stop});
+  s.run(24h);
+  CHECK(s.operations.empty());
+  CHECK(s.state("web") == State::stopped);
+  CHECK(s.view("web").budget_remaining == 5);
+}
+
+TEST_CASE("an attempt that becomes due while somebody stops the container is held") {
+  Script s;
+  const auto web = pending(s, [](ContainerInfo& info) { info.stop_timeout = 5min; });
+  s.feed(Hint{web, HintKind::kill});
+  s.run(5min);
+  CHECK(s.operations.empty());
+  CHECK(s.state("web") == State::unhealthy);
+  s.exits(web, 137);
+  s.feed(Hint{web, HintKind::stop});
+  s.run(1h);
+  CHECK(s.operations.empty());
+  CHECK(s.state("web") == State::stopped);
+}
+
+TEST_CASE("a signal that ends nothing holds healing no longer than a stop could take") {
+  Script s;
+  const auto web = s.add("web");
+  s.connect();
+  s.feed(Hint{web, HintKind::kill});
+  s.run(1s);
+  s.turns(web, EngineHealth::unhealthy);
+  s.run(23s);  // stop timeout 10 s, 15 s beyond it
+  CHECK(s.operations.empty());
+  CHECK(s.state("web") == State::healthy);
+  s.run(2s);
+  CHECK(s.sent(web) == 1);
+  s.run(1min);
+  CHECK(s.state("web") == State::healthy);
+}
+
+TEST_CASE("signals again and again do not hold healing for ever") {
+  Script s;
+  const auto web = s.add("web");
+  s.connect();
+  s.turns(web, EngineHealth::unhealthy);
+  s.feed(Hint{web, HintKind::kill});
+  for (unsigned i = 0; i < 9 && s.operations.empty(); ++i) {
+    s.run(7s);
+    s.feed(Hint{web, HintKind::kill});
+  }
+  CHECK(s.sent(web) == 1);
+}
+
+TEST_CASE("a restart by somebody is over once the next run is seen") {
+  Script s;
+  const auto web = s.add("web");
+  s.connect();
+  s.stopped_by_person(web);
+  s.starts(web);
+  s.run(1s);
+  s.turns(web, EngineHealth::unhealthy);
+  s.run(1s);
+  CHECK(s.sent(web) == 1);
 }
 
 TEST_CASE("a second stop during our restart is interference, and is told") {
