@@ -1,2 +1,2 @@
 # states.cpp: maintenance does not hold healing
-/if \(s\.overlays\.maintenance\) return "it is in maintenance";/d
+/if \(now_ < s\.maintenance_until\) return "it is in maintenance";/d
