@@ -105,7 +105,7 @@ class Poller::Impl : public std::enable_shared_from_this<Impl> {
 
   /// One batch; what is left makes the descriptor ready again, after others had their turn.
   void collect() {
-    std::array<epoll_event, batch> events;
+    std::array<epoll_event, batch> events{};
     const int count = ::epoll_wait(epoll_.native_handle(), events.data(), batch, 0);
     for (int i = 0; i < count; ++i) {
       const auto& event = events[static_cast<std::size_t>(i)];

@@ -41,7 +41,7 @@ class DnsRun final : public ProbeRun, private Poller::Watcher, private ProbeStre
  public:
   explicit DnsRun(std::shared_ptr<ProbeMeans> means)
       : means_(std::move(means)), stream_(*means_, *this), key_(network().poller.add(*this)) {}
-  ~DnsRun() {
+  ~DnsRun() override {
     DnsRun::abandon();
     network().poller.remove(key_);
   }

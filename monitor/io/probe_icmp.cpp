@@ -47,7 +47,7 @@ class IcmpRun final : public ProbeRun, private Poller::Watcher, private IcmpSock
  public:
   explicit IcmpRun(std::shared_ptr<Shared> shared)
       : shared_(std::move(shared)), key_(shared_->network.poller.add(*this)) {}
-  ~IcmpRun() {
+  ~IcmpRun() override {
     IcmpRun::abandon();
     shared_->network.poller.remove(key_);
   }

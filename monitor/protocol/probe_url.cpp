@@ -152,11 +152,10 @@ bool good_dns_name(std::string_view name) {
     if (c == '.') {
       if (label == 0) return false;
       label = 0;
-    } else if (!text::is_alpha(c) && !is_digit(c) && c != '-' && c != '_') {
-      return false;
-    } else if (++label > 63) {
-      return false;
+      continue;
     }
+    if (!text::is_alpha(c) && !is_digit(c) && c != '-' && c != '_') return false;
+    if (++label > 63) return false;
   }
   return label > 0;
 }

@@ -19,7 +19,8 @@ TEST_CASE("the program tells its version and what it can do") {
   const auto help = run({"--help"});
   CHECK(help.status == 0);
   CHECK(has(help, "monitor"));
-  CHECK_FALSE(has(help, "failover"));
+  CHECK(has(help, "failover"));
+  CHECK_FALSE(has(help, "silence"));
 }
 
 TEST_CASE("wrong usage ends with 2 before anything is started") {
@@ -35,7 +36,7 @@ TEST_CASE("wrong usage ends with 2 before anything is started") {
 }
 
 TEST_CASE("names of later versions get a clear answer") {
-  for (const char* name : {"failover", "alert", "drain", "ready"}) {
+  for (const char* name : {"alert", "alerts", "silence"}) {
     const auto result = run({name, "test", "--anything"});
     INFO(result.output);
     CHECK(result.status == 2);
