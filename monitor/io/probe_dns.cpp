@@ -1,5 +1,6 @@
 #include "io/probe_dns.hpp"
 
+#include <netinet/in.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <unistd.h>
@@ -137,6 +138,12 @@ class DnsRun final : public ProbeRun, private Poller::Watcher, private ProbeStre
     const int family = address.family == core::Family::v4 ? AF_INET : AF_INET6;
     fd_ = ::socket(family, SOCK_DGRAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
     if (fd_ < 0) return fail_later(network_failure(errno));
+    // Else a router's word that there is no way is not passed on.
+    const int on = 1;
+    const bool v4 = family == AF_INET;
+    if (::setsockopt(fd_, v4 ? int{IPPROTO_IP} : int{IPPROTO_IPV6},
+                     v4 ? int{IP_RECVERR} : int{IPV6_RECVERR}, &on, sizeof on) != 0)
+      return fail_later(network_failure(errno));
     const auto to = socket_address(address, task_.spec->port);
     if (::connect(fd_, to.get(), to.size) != 0) return fail_later(network_failure(errno));
     if (const int error = network().poller.watch(key_, fd_))

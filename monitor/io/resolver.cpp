@@ -208,6 +208,10 @@ class Resolver::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   const Answer* known(std::string_view name) {
+    if (const auto address = core::IpAddress::parse(name)) {
+      literal_ = Addresses{*address};
+      return &literal_;
+    }
     const auto entry = cache_.find(name);
     if (entry == cache_.end() || entry->second.until <= now()) return nullptr;
     ++stats_.cached;
@@ -363,6 +367,7 @@ class Resolver::Impl : public std::enable_shared_from_this<Impl> {
   ResolverOptions options_;
   ResolverStats stats_;
   bool closed_ = false;
+  Answer literal_;  // what known() found in its argument
   Ticket last_ticket_ = 0;
   std::shared_ptr<Channel> channel_;
   core::Time look_again_{};

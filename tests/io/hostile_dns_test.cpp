@@ -252,6 +252,18 @@ TEST_CASE("dns: a datagram beyond what was offered") {
   CHECK((found.verdict == Verdict::pass || found.reason == ProbeReason::protocol));
 }
 
+TEST_CASE("dns: a server whose address is given is not looked up") {
+  HostileBed bed;
+  NameServer server(bed.context(), [](const auto& q) { return Lies{{right(q)}}; });
+  auto spec = dns(server.port());
+  spec.host = "127.0.0.1";
+  const auto found = bed.suffer(spec);
+  CHECK(found.verdict == Verdict::pass);
+  CHECK(found.phases.resolve == core::Duration{});
+  spec.host = "169.254.169.254";
+  check(bed.suffer(spec), ProbeReason::unreachable, "metadata addresses are not probed");
+}
+
 TEST_CASE("dns: a server that says no") {
   const auto [code, name] = GENERATE(table<std::size_t, std::string>(
       {{1, "FORMERR"}, {2, "SERVFAIL"}, {3, "NXDOMAIN"}, {5, "REFUSED"}, {15, "rcode 15"}}));

@@ -7,7 +7,37 @@ from .engine import STATE
 from .wait import eventually
 
 
-class Monitor(Daemon):
+class Watcher(Daemon):
+    """What a monitor says of its services."""
+
+    def services(self):
+        return {row["name"]: row for row in self.get("/api/v1/services").json["services"]}
+
+    def service(self, name):
+        answer = self.get(f"/api/v1/services/{name}")
+        assert answer.status == 200, answer.text
+        return answer.json
+
+    def state(self, name):
+        row = self.services().get(name)
+        return None if row is None else row["state"]
+
+    def wait_state(self, name, *wanted, seconds=20):
+        eventually(lambda: self.state(name) in wanted,
+                   lambda: f"{name} is {' or '.join(wanted)}; it is {self.state(name)}; {self.tail()}", seconds)
+
+
+class Watch(Watcher):
+    """A monitor without an Engine, in a namespace of the tests' own: targets of the file alone."""
+
+    def __init__(self, folder, config, namespace, **options):
+        super().__init__("monitor", folder, config, namespace=namespace, **options)
+
+    def arguments(self):
+        return [*super().arguments(), "--engine", "none"]
+
+
+class Monitor(Watcher):
     """A process of this machine, in the Engine's network namespace."""
 
     def __init__(self, engine, config=None, endpoint=None, user=0, groups=None, inside=False, **options):
@@ -47,19 +77,3 @@ class Monitor(Daemon):
     def dispose(self):
         super().dispose()
         os.close(self.network)
-
-    def services(self):
-        return {row["name"]: row for row in self.get("/api/v1/services").json["services"]}
-
-    def service(self, name):
-        answer = self.get(f"/api/v1/services/{name}")
-        assert answer.status == 200, answer.text
-        return answer.json
-
-    def state(self, name):
-        row = self.services().get(name)
-        return None if row is None else row["state"]
-
-    def wait_state(self, name, *wanted, seconds=20):
-        eventually(lambda: self.state(name) in wanted,
-                   lambda: f"{name} is {' or '.join(wanted)}; it is {self.state(name)}; {self.tail()}", seconds)

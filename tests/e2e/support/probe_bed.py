@@ -100,7 +100,8 @@ class ProbeBed:
             "192.0.2.2", "2001:db8:2::2", WEB, WEB6, MAIL, MAIL6, BIND, BIND6, DNSMASQ, DNSMASQ6, BARE, BARE6)))
         self.here.ip("route", "add", "default", "via", "192.0.2.2")
         self.here.ip("route", "add", "default", "via", "2001:db8:2::2")
-        self.peer.sysctl("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv4.icmp_ratelimit=0",
+        # Not icmp_ratelimit=0: it takes the tokens by which a router's "no route" is counted.
+        self.peer.sysctl("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1", "net.ipv4.icmp_ratemask=0",
                          "net.ipv6.icmp.ratelimit=0")
         for namespace in (self.here, self.peer):
             namespace.resolver(f"nameserver {BIND}", "options timeout:1 attempts:1")
@@ -154,7 +155,9 @@ pki expired key "{expired.key}"
 table anyone {{ "0.0.0.0/0", "::/0" }}
 filter busy phase connect match src <anyone> disconnect "421 too busy"
 filter closed phase connect match src <anyone> disconnect "554 no service here"
-filter picky phase ehlo match src <anyone> reject "550 I do not talk to you"
+filter picky1 phase ehlo match src <anyone> reject "550 I do not talk to you"
+filter picky2 phase helo match src <anyone> reject "550 I do not talk to you"
+filter picky chain {{ picky1, picky2 }}
 listen on {MAIL} port 25 tls pki good
 listen on {MAIL6} port 25 tls pki good
 listen on {MAIL} port 26
@@ -273,6 +276,8 @@ class Peer:
     def __exit__(self, *_):
         self._stop.set()
         self._listener.shutdown(socket.SHUT_RDWR)
+        # Its number may be the next listener's as soon as it is closed.
+        self._threads[0].join(5)
         self._listener.close()
         for one in self._threads:
             one.join(5)
