@@ -361,6 +361,7 @@ void PoolReader::server(const YamlNode& key, const YamlNode& node, const std::st
   const std::string full = join_key(prefix, key.scalar);
   if (!config.hosts.contains(key.scalar)) {
     std::vector<std::string_view> names;
+    names.reserve(config.hosts.size());
     for (const auto& [name, host] : config.hosts) names.push_back(name);
     const std::string_view near = closest(key.scalar, names);
     reader_.error(key.at, full,

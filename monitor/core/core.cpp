@@ -279,12 +279,12 @@ ServiceView Core::Impl::view(const Service& s) const {
     v.probes.push_back({spec.name, spec.url, p.judge.verdict().has_value(),
                         p.judge.verdict().value_or(Verdict::pass), p.sentence, p.last, p.took});
   }
+  v.budget_remaining = s.ledger.remaining(s.budget);
   if (c == nullptr) return v;
   v.container = c->id;
   v.container_name = c->info->name;
   v.image = c->info->image;
   v.status = c->status;
-  v.budget_remaining = s.ledger.remaining(s.budget);
   return v;
 }
 

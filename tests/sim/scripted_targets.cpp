@@ -44,6 +44,7 @@ TEST_CASE("targets are judged by their probes, without any Engine, and never hea
   CHECK(s.state("mail") == State::healthy);
   CHECK(s.view("mail").target);
   CHECK_FALSE(s.view("mail").overlays.blind);
+  CHECK(s.view("mail").budget_remaining > 0);  // an empty one would be told as a fault
   CHECK(s.view("net/mail").probes.at(0).known);
   s.host_says["mx"] = failing(ProbeReason::refused, "connection refused");
   s.run(20s);
