@@ -5,6 +5,7 @@
 
 #include <array>
 #include <cstdlib>
+#include <format>
 
 #include "app/client_tools.hpp"
 #include "app/command_line.hpp"
@@ -113,7 +114,7 @@ int command_failover_status(const std::string& socket) {
       const auto flows = server["flows"].integer(0, std::int64_t{1} << 52U);
       rows.push_back({"  " + safe(pool["name"].text()) + "/" + safe(server["name"].text()),
                       safe(server["state"].text()), age(server["for_seconds"]),
-                      std::to_string(static_cast<int>(slots * 100 / all + 0.5)) + " %",
+                      std::format("{:.0f} %", all > 0 ? slots * 100 / all : 0.0),
                       flows ? std::to_string(*flows) : "-",
                       server["kept"].boolean().value_or(false) ? "kept" : "", server_note(server)});
     }
