@@ -64,6 +64,7 @@ void Impl::handle(const ProbeFinished& event) {
   bool changed = false;
   if (found.reason != ProbeReason::internal && found.reason != ProbeReason::no_address) {
     if (found.verdict != Verdict::fail) {
+      if (!check.last_good || check.first_failed) check.good_since = now_;
       check.last_good = now_;
       check.first_failed.reset();
     } else if (!check.first_failed) {
@@ -81,7 +82,7 @@ void Impl::handle(const ProbeFinished& event) {
   check.next = std::max(after(check.slot, interval), now_);
   schedule(check);
   if (changed && !gateway) touch(check);
-  if (gateway || blind_) look_due_ = true;
+  if (gateway || blind_ || found.verdict == Verdict::fail) look_due_ = true;
 }
 
 void Impl::touch(const PoolCheck& check) {

@@ -176,11 +176,31 @@ void Impl::schedule(Pool& pool) {
 // --- is it us?
 // ------------------------------------------------------------------------------------
 
-/// A gateway has answered since, or there is none that could.
-bool Impl::seen_beyond(Time since) const {
+/// A probe that began at or after `since` failed.
+bool failed_after(const PoolChecks& checks, Time since) {
+  return std::ranges::any_of(checks, [since](const auto& check) {
+    return fails(*check) && check->result == Verdict::fail && check->last &&
+           *check->last - check->took >= since;
+  });
+}
+
+/// A gateway has answered since the server failed, or there is none that could. When the gateways
+/// were silent meanwhile, what failed has to fail once more: it had no chance to answer before.
+bool Impl::seen_beyond(const PoolMember& m) const {
   bool useful = false;
   for (const auto& gateway : gateways_) {
-    if (gateway->last_good && *gateway->last_good >= since) return true;
+    if (gateway->last_good && *gateway->last_good >= m.first_failed) {
+      const Time since = gateway->good_since;
+      if (since <= m.first_failed || failed_after(m.checks, since) ||
+          failed_after(m.host->checks, since))
+        return true;
+      for (const PoolMember* other : m.host->members) {
+        if (other->pool->config->eject == Eject::host && failed_after(other->checks, since))
+          return true;
+      }
+      useful = true;
+      continue;
+    }
     // One that we are unable to ask tells nothing.
     if (!gateway->last || gateway->reason != ProbeReason::internal) useful = true;
   }
@@ -190,7 +210,7 @@ bool Impl::seen_beyond(Time since) const {
 bool Impl::blind_about(const PoolMember& m) const {
   if (m.health != PoolHealth::failed || !m.ever_up) return false;
   if (gateways_.empty()) return blind_ && m.first_failed >= blind_floor_;
-  return !seen_beyond(m.first_failed);
+  return !seen_beyond(m);
 }
 
 bool Impl::blind_now() const {

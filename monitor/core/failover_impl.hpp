@@ -37,6 +37,7 @@ struct PoolCheck {
   Time slot{};
   std::optional<Time> last;
   std::optional<Time> last_good;
+  Time good_since{};                 // of the passes that go on, or went on last
   std::optional<Time> first_failed;  // of the row of failures that goes on
   Verdict result = Verdict::fail;    // of the last run, when there was one
   ProbeReason reason = ProbeReason::none;
@@ -217,7 +218,7 @@ class FailoverCore::Impl {
   void touch(const PoolCheck& check);
   void look();
   bool blind_now() const;
-  bool seen_beyond(Time since) const;
+  bool seen_beyond(const PoolMember& member) const;
   bool blind_about(const PoolMember& member) const;
   void member_due(PoolMember& member);
   void schedule(Pool& pool);

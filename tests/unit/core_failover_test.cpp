@@ -255,6 +255,34 @@ TEST_CASE("a gateway tells whose fault it is") {
   CHECK_FALSE(bed.core.state().blind);
 }
 
+TEST_CASE("servers that failed while we were blind stay in use while they come back") {
+  Bed bed;
+  auto config = mirrored(2);
+  ProbeSpec gateway = probe("gateway");
+  gateway.host = "192.0.2.1";
+  config.gateways = {gateway};
+  bool cut = false;
+  bed.answer = [&](const StartProbe& p) {
+    return cut ? PoolWorld::fail(ProbeReason::timeout) : bed.sick(p);
+  };
+  bed.start(config);
+  bed.run(5s);
+  for (int round = 0; round < 20; ++round) {
+    cut = true;
+    REQUIRE(bed.run_until([&] { return bed.core.state().blind; }, 20s));
+    bed.run(3s + round * 37ms);
+    cut = false;
+    const Time end = bed.now + 15s;
+    while (bed.now < end) {
+      bed.run(10ms);
+      REQUIRE(bed.server("web", "h1").in_use);
+      REQUIRE(bed.server("web", "h2").in_use);
+    }
+    CHECK(bed.server("web", "h1").state == ServerState::up);
+    CHECK_FALSE(bed.core.state().blind);
+  }
+}
+
 TEST_CASE("a server that returns gets its share slowly, one that fails often waits longer") {
   Bed bed;
   auto config = mirrored(2);
