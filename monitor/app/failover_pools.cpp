@@ -304,12 +304,10 @@ void PoolReader::listeners(const YamlNode& node, const std::string& prefix, cons
       reader_.error(item.at, prefix, "expected an address and ports, or a list of such");
       return;
     }
-    auto parsed = parse_listener(item.scalar);
-    if (!parsed) {
-      reader_.error(item.at, prefix, with_value(parsed.error().message, item.scalar));
-      return;
-    }
-    for (const core::VipKey& key : *parsed) {
+    std::vector<core::VipKey> parsed;
+    reader_.value(item, prefix,
+                  [&](std::string_view text) { return assign(parse_listener(text), parsed); });
+    for (const core::VipKey& key : parsed) {
       const auto [known, fresh] = taken_.emplace(key, std::pair{pool, item.at.line});
       if (!fresh) {
         const bool v6 = key.address.family == core::Family::v6;

@@ -123,6 +123,30 @@ failover:
   CHECK(dns.listeners.size() == 2);
 }
 
+TEST_CASE("addresses may come from variables") {
+  FailoverSettings settings;
+  Diagnostics errors;
+  const auto environment = [](const std::string& name) -> std::optional<std::string> {
+    if (name == "NET") return "10.8.0";
+    return std::nullopt;
+  };
+  read_failover_text(R"(failover:
+  hairpin: ${NET}.0/24
+  hosts: {alpha: "${NET}.11"}
+  pools:
+    web: {listen: "${VIP:-203.0.113.10}:80", servers: [alpha], checks: {tcp: "tcp://:80"}}
+    bad: {listen: "${NET}:81", servers: [alpha], checks: {tcp: "tcp://:80"}}
+)",
+                     "f.yaml", environment, true, settings, errors);
+  CHECK(settings.core.hosts.at("alpha").addresses.front().to_string() == "10.8.0.11");
+  CHECK(settings.core.hairpin.size() == 1);
+  REQUIRE(settings.core.pools.at("web").listeners.size() == 1);
+  CHECK(settings.core.pools.at("web").listeners.front().address.to_string() == "203.0.113.10");
+  REQUIRE(errors.size() == 1);
+  CHECK(errors.front().to_string().starts_with("f.yaml:6:19: failover.pools.bad.listen: expected"));
+  CHECK(errors.front().to_string().ends_with("got '${NET}:81'"));
+}
+
 TEST_CASE("errors of pools have file, line, column, key and what was expected") {
   struct Case {
     const char* text;
