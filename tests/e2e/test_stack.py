@@ -12,7 +12,7 @@ from support.wait import eventually
 
 # The first build of the images compiles everything.
 pytestmark = [pytest.mark.stack, pytest.mark.timeout(2400)]
-SERVICES = {"demo-service", "monitor", "prometheus"}
+SERVICES = {"demo-service", "monitor", "prometheus", "failover", "web-1", "web-2"}
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def not_well(stack):
 
 def test_up_makes_all_services_healthy_and_says_where(stack):
     assert "Every service is healthy" in stack.first.stdout
-    for port in (8080, 8090, 9090):
+    for port in (8080, 8090, 9090, 8088):
         assert f"{stack.bind}:{port}" in stack.first.stdout
     for service in SERVICES:
         assert stack.inspect(service)["State"]["Health"]["Status"] == "healthy", service
@@ -138,7 +138,7 @@ def test_the_monitor_has_no_more_rights_than_it_needs(stack):
     assert group in status["Gid"].split() or group in status["Groups"].split()
 
 
-@pytest.mark.parametrize("service,most_mib", [("demo-service", 40), ("monitor", 40)])
+@pytest.mark.parametrize("service,most_mib", [("demo-service", 40), ("monitor", 40), ("failover", 40)])
 def test_images_hold_only_what_runs(stack, service, most_mib):
     image = json.loads(stack.docker("image", "inspect", stack.inspect(service)["Image"]))[0]
     assert image["Size"] < most_mib << 20
@@ -146,6 +146,46 @@ def test_images_hold_only_what_runs(stack, service, most_mib):
                     **stack.environment).stdout.splitlines()
     for unwanted in ("bin/sh", "usr/bin/sh", "usr/bin/bash", "usr/bin/apt-get", "usr/bin/curl", "usr/bin/perl"):
         assert unwanted not in files
+
+
+def answering(stack, times=12):
+    """Which of web-1 and web-2 answer at the failover's virtual port."""
+    names = set()
+    for _ in range(times):
+        try:
+            names |= set(re.findall(r"web-[12]", stack.get(8088, "/", 3)))
+        except (OSError, urllib.error.URLError):
+            names.add(None)
+    return names
+
+
+def test_the_failover_leaves_a_server_that_hangs_and_takes_it_back(stack):
+    in_use = 'sentinel_server_in_use{pool="web"}'
+    stack.eventually_value(f"sum({in_use})", lambda v: v == 2)
+    assert answering(stack) == {"web-1", "web-2"}
+    stack.docker("pause", stack.ids()["web-1"])
+    try:
+        stack.eventually_value(f"sum({in_use})", lambda v: v == 1)
+        assert answering(stack) == {"web-2"}
+    finally:
+        stack.docker("unpause", stack.ids()["web-1"])
+    stack.eventually_value(f"sum({in_use})", lambda v: v == 2)
+    assert answering(stack) == {"web-1", "web-2"}
+    lines = stack.compose("logs", "--no-color", "--no-log-prefix", "failover")
+    assert "web/web-1 failed: http: " in lines and "web/web-1 is up again after " in lines, lines[-3000:]
+    said = stack.compose("exec", "-T", "failover", "/usr/bin/sentinel", "status")
+    assert "web/web-2" in said and "up" in said
+
+
+def test_the_failover_has_no_more_rights_than_it_needs(stack):
+    failover = stack.inspect("failover")
+    assert failover["HostConfig"]["NetworkMode"] == "host"
+    assert not [mount for mount in failover["Mounts"] if "docker.sock" in mount["Source"]]
+    status = dict(line.split(":\t", 1) for line in on_host("cat", f"/proc/{failover['State']['Pid']}/status").stdout.splitlines()
+                  if ":\t" in line)
+    net_admin, net_raw = 1 << 12, 1 << 13
+    assert int(status["CapEff"], 16) == int(status["CapBnd"], 16) == net_admin | net_raw
+    assert status["NoNewPrivs"] == "1"
 
 
 def test_the_monitor_killed_comes_back_and_knows(stack):
