@@ -240,7 +240,14 @@ class Monitor {
     }
     draining_ = false;
     tell();
-    alarm_.set(core_.next_deadline());
+    alarm_.set(tick_at(core_.next_deadline()));
+  }
+
+  /// With thousands of probes something is due every few microseconds: what is due within one tick
+  /// is begun together, and the timer is set once for it.
+  static std::optional<core::Time> tick_at(std::optional<core::Time> due) {
+    if (!due || *due == core::never) return due;
+    return std::chrono::ceil<std::chrono::milliseconds>(*due);
   }
 
   struct Waiting {

@@ -1,6 +1,7 @@
 #include "io/connector.hpp"
 
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -38,6 +39,13 @@ std::vector<core::IpAddress> interleaved(const Resolver::Addresses& addresses) {
     if (i < other.size() && result.size() < max_candidates) result.push_back(other[i]);
   }
   return result;
+}
+
+/// A packet less for each connection, and one less when its answer is followed by our close. Only a
+/// wish: what is not sent within 40 ms is acknowledged by itself (tcp(7), TCP_QUICKACK).
+void acknowledge_with_data(int fd) {
+  const int off = 0;
+  ::setsockopt(fd, IPPROTO_TCP, TCP_QUICKACK, &off, sizeof off);
 }
 
 /// 0 or EINPROGRESS when it is on its way, else errno.
@@ -139,6 +147,7 @@ void Connector::next_attempt() {
     const auto& address = candidates_[next_++];
     const int family = address.family == core::Family::v4 ? AF_INET : AF_INET6;
     const int fd = ::socket(family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, IPPROTO_TCP);
+    if (fd >= 0 && goal_.speaks_first) acknowledge_with_data(fd);
     int error = fd < 0 ? errno : start_connect(fd, address, goal_.port);
     if (error == EINPROGRESS) error = 0;
     if (error == 0) error = means_.poller.watch(key_, fd);

@@ -52,6 +52,8 @@ class Connector final : private Poller::Watcher {
     std::string host;     // a name, or an address; forbidden ones are refused
     std::string address;  // used when `host` is empty: the container's own, as the Engine gives it
     std::uint16_t port = 0;
+    // We send at once when it stands: the last packet of the handshake then travels with that.
+    bool speaks_first = false;
   };
   /// One of the user's functions is called once, unless close() comes first.
   void open(Goal goal);

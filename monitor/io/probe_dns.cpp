@@ -147,6 +147,7 @@ class DnsRun final : public ProbeRun, private Poller::Watcher, private ProbeStre
   }
 
   void open_tcp(Connector::Goal goal) {
+    goal.speaks_first = true;
     close_socket();
     stage_ = Stage::tcp;
     received_.clear();

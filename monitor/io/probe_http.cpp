@@ -148,7 +148,10 @@ class HttpRun final : public ProbeRun, private ProbeStream::User {
 
   void connect() {
     // A redirect stays on the same host: name or address are those of the probe.
-    stream_->open({.host = task_.spec->host, .address = task_.address, .port = at_.port});
+    stream_->open({.host = task_.spec->host,
+                   .address = task_.address,
+                   .port = at_.port,
+                   .speaks_first = true});
   }
 
   void on_open() override {

@@ -32,7 +32,11 @@ class TcpRun final : public ProbeRun, private ProbeStream::User {
     done_ = std::move(done);
     received_.clear();
     if (received_.capacity() > kept_capacity) received_.shrink_to_fit();
-    stream_.open({.host = task_.spec->host, .address = task_.address, .port = task_.spec->port});
+    const bool greets = task_.spec->kind == core::ProbeKind::tls || !task_.spec->tcp.send.empty();
+    stream_.open({.host = task_.spec->host,
+                  .address = task_.address,
+                  .port = task_.spec->port,
+                  .speaks_first = greets});
   }
 
   core::ProbeOutcome timed_out() override {
