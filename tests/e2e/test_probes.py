@@ -77,7 +77,7 @@ def test_heal_on_says_which_failures_may_act(rig):
     assert rig.recorder.count(web, "kill") == 0
 
 
-@pytest.mark.parametrize("bad", ["tcp://:8080", "http://example.org/health", "http://169.254.169.254/", "nonsense"])
+@pytest.mark.parametrize("bad", ["ftp://:8080", "http://example.org/health", "http://169.254.169.254/", "nonsense"])
 def test_a_probe_that_may_not_be_is_left_out_with_a_warning(rig, bad):
     web = rig.healthy("web", labels={"sentinel.probe.http": bad})
     monitor = rig.monitor(inside=True)
