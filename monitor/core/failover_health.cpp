@@ -52,6 +52,22 @@ bool of_network(const PoolCheck& check) {
          (check.reason == ProbeReason::unreachable || check.reason == ProbeReason::resolve);
 }
 
+/// A probe that began at or after `since` failed.
+bool failed_after(const PoolChecks& checks, Time since) {
+  return std::ranges::any_of(checks, [since](const auto& check) {
+    return fails(*check) && check->result == Verdict::fail && check->last &&
+           *check->last - check->took >= since;
+  });
+}
+
+/// What makes the server failed has failed once more since then.
+bool failed_again(const PoolMember& m, Time since) {
+  if (failed_after(m.checks, since) || failed_after(m.host->checks, since)) return true;
+  return std::ranges::any_of(m.host->members, [since](const PoolMember* other) {
+    return other->pool->config->eject == Eject::host && failed_after(other->checks, since);
+  });
+}
+
 }  // namespace
 
 Duration hold_down_of(const PoolMember& m) {
@@ -75,18 +91,8 @@ void Impl::judge(PoolMember& m) {
 }
 
 void Impl::fail(PoolMember& m, const PoolCheck& check) {
-  if (m.health == PoolHealth::up) {
-    ++m.ejections;
-    // A long time without failure is forgiveness.
-    if (now_ - m.recovered >= m.pool->config->hold_down.max) m.hold_level = 0;
-    m.hold_level = std::min(m.hold_level + 1, max_hold_level);
-    if (hold_down_of(m) > Duration{}) {
-      notice(PoolNoticeKind::flapping, m.pool, &m,
-             member_name(m) +
-                 " failed again soon after its return: next time it passes it waits "
-                 "before it gets connections");
-    }
-  }
+  m.from_up = m.health == PoolHealth::up;
+  m.believed = false;
   m.health = PoolHealth::failed;
   m.changed = m.detected = now_;
   m.hold_until = never;
@@ -108,11 +114,29 @@ void Impl::fail(PoolMember& m, const PoolCheck& check) {
   mark(*m.pool);
 }
 
+// Only what was the server's own counts as a failure of it.
+void Impl::believe(PoolMember& m) {
+  m.believed = true;
+  mark(*m.pool);
+  if (!m.from_up) return;
+  ++m.ejections;
+  // A long time without failure is forgiveness.
+  if (m.detected - m.recovered >= m.pool->config->hold_down.max) m.hold_level = 0;
+  m.hold_level = std::min(m.hold_level + 1, max_hold_level);
+  if (hold_down_of(m) > Duration{}) {
+    notice(PoolNoticeKind::flapping, m.pool, &m,
+           member_name(m) +
+               " failed again soon after its return: next time it passes it waits "
+               "before it gets connections");
+  }
+}
+
 void Impl::recover(PoolMember& m) {
   if (m.health == PoolHealth::unknown) {
     rise(m);
   } else if (m.health == PoolHealth::failed) {
-    const Duration hold = hold_down_of(m);
+    const bool never_out = m.from_up && !m.believed;
+    const Duration hold = never_out ? Duration{} : hold_down_of(m);
     if (hold == Duration{}) {
       rise(m);
       return;
@@ -125,7 +149,8 @@ void Impl::recover(PoolMember& m) {
 }
 
 void Impl::rise(PoolMember& m) {
-  const bool returns = m.health != PoolHealth::unknown;
+  const bool returns = m.health == PoolHealth::waiting ||
+                       (m.health == PoolHealth::failed && (m.believed || !m.from_up));
   m.health = PoolHealth::up;
   m.changed = m.recovered = now_;
   m.hold_until = never;
@@ -176,41 +201,29 @@ void Impl::schedule(Pool& pool) {
 // --- is it us?
 // ------------------------------------------------------------------------------------
 
-/// A probe that began at or after `since` failed.
-bool failed_after(const PoolChecks& checks, Time since) {
-  return std::ranges::any_of(checks, [since](const auto& check) {
-    return fails(*check) && check->result == Verdict::fail && check->last &&
-           *check->last - check->took >= since;
-  });
-}
-
 /// A gateway has answered since the server failed, or there is none that could. When the gateways
 /// were silent meanwhile, what failed has to fail once more: it had no chance to answer before.
 bool Impl::seen_beyond(const PoolMember& m) const {
   bool useful = false;
   for (const auto& gateway : gateways_) {
-    if (gateway->last_good && *gateway->last_good >= m.first_failed) {
-      const Time since = gateway->good_since;
-      if (since <= m.first_failed || failed_after(m.checks, since) ||
-          failed_after(m.host->checks, since))
-        return true;
-      for (const PoolMember* other : m.host->members) {
-        if (other->pool->config->eject == Eject::host && failed_after(other->checks, since))
-          return true;
-      }
-      useful = true;
-      continue;
-    }
+    if (gateway->last_good && *gateway->last_good >= m.first_failed &&
+        (gateway->good_since <= m.first_failed || failed_again(m, gateway->good_since)))
+      return true;
     // One that we are unable to ask tells nothing.
     if (!gateway->last || gateway->reason != ProbeReason::internal) useful = true;
   }
   return !useful;
 }
 
+/// May its failure be our network's?
+bool Impl::doubtful(const PoolMember& m) const {
+  if (!gateways_.empty()) return !seen_beyond(m);
+  if (m.first_failed < blind_floor_) return false;
+  return blind_ || (m.first_failed <= sighted_at_ && !failed_again(m, sighted_at_));
+}
+
 bool Impl::blind_about(const PoolMember& m) const {
-  if (m.health != PoolHealth::failed || !m.ever_up) return false;
-  if (gateways_.empty()) return blind_ && m.first_failed >= blind_floor_;
-  return !seen_beyond(m);
+  return m.health == PoolHealth::failed && m.ever_up && !m.believed;
 }
 
 bool Impl::blind_now() const {
@@ -249,23 +262,33 @@ void Impl::look() {
         if (m.health == PoolHealth::failed) newest = std::max(newest, m.first_failed);
       });
       blind_floor_ = newest - config_->blind_window;
+      // Those that were taken out before it was plain.
+      each_member([&](PoolMember& m) {
+        if (m.health != PoolHealth::failed || m.first_failed < blind_floor_) return;
+        if (m.believed && m.from_up && m.hold_level > 0) --m.hold_level;
+        m.believed = false;
+        mark(*m.pool);
+      });
     }
-    if (blind_ != before) mark_all();
+    if (!blind_ && before) sighted_at_ = now_;
     told = blind_;
     reason = "all servers are unreachable at once and none answers anything";
   } else {
     const bool silent = std::ranges::all_of(gateways_, [](const auto& gateway) {
       return gateway->last && gateway->result == Verdict::fail;
     });
-    bool matters = false;
-    each_member([&](PoolMember& m) {
-      if (m.health != PoolHealth::failed || !m.ever_up) return;
-      matters = matters || blind_about(m);
-      if (m.kept != blind_about(m)) mark(*m.pool);
-    });
-    told = silent && matters;
+    told = silent;
     reason = "no gateway answers";
   }
+  bool matters = false;
+  each_member([&](PoolMember& m) {
+    if (m.health != PoolHealth::failed || m.believed) return;
+    if (!doubtful(m))
+      believe(m);
+    else if (m.ever_up)
+      matters = true;
+  });
+  if (!gateways_.empty()) told = told && matters;
   if (told == told_blind_) return;
   told_blind_ = told;
   blind_reason_ = told ? reason : std::string{};

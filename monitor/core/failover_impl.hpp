@@ -75,6 +75,8 @@ struct PoolMember {
   Time last_good{};
   Time first_failed{};
   Time detected{};
+  bool from_up = false;   // it was up before
+  bool believed = false;  // it is the server's own, not our network's: see look()
   // Failing too often.
   std::uint64_t ejections = 0;
   unsigned hold_level = 0;
@@ -219,6 +221,8 @@ class FailoverCore::Impl {
   void look();
   bool blind_now() const;
   bool seen_beyond(const PoolMember& member) const;
+  bool doubtful(const PoolMember& member) const;
+  void believe(PoolMember& member);
   bool blind_about(const PoolMember& member) const;
   void member_due(PoolMember& member);
   void schedule(Pool& pool);
@@ -279,8 +283,9 @@ class FailoverCore::Impl {
   Rng rng_{1};
 
   bool look_due_ = false;
-  bool blind_ = false;  // without gateways: all unreachable
-  Time blind_floor_{};  // failures from then on are the network's
+  bool blind_ = false;             // without gateways: all unreachable
+  Time blind_floor_{};             // failures from then on are the network's
+  Time sighted_at_ = Time::min();  // until then
   bool told_blind_ = false;
   std::string blind_reason_;
 

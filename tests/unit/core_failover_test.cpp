@@ -283,6 +283,51 @@ TEST_CASE("servers that failed while we were blind stay in use while they come b
   }
 }
 
+TEST_CASE("without gateways too, servers that failed while we were blind stay in use") {
+  Bed bed;
+  bed.start(mirrored(3));
+  bed.run(5s);
+  const auto cut = PoolWorld::fail(ProbeReason::unreachable, "no route to host");
+  for (int round = 0; round < 5; ++round) {
+    for (const char* address : {"10.8.0.1", "10.8.0.2", "10.8.0.3"}) bed.down(address, cut);
+    REQUIRE(bed.run_until([&] { return bed.core.state().blind; }, 20s));
+    bed.run(1s + round * 37ms);
+    for (const char* address : {"10.8.0.1", "10.8.0.2", "10.8.0.3"}) bed.up(address);
+    const Time end = bed.now + 15s;
+    while (bed.now < end) {
+      bed.run(10ms);
+      for (const char* name : {"h1", "h2", "h3"}) REQUIRE(bed.server("web", name).in_use);
+    }
+    CHECK(bed.server("web", "h1").state == ServerState::up);
+  }
+}
+
+TEST_CASE(
+    "a server that stays down after a blindness leaves, and one pass does not bring it back") {
+  Bed bed;
+  auto config = mirrored(2);
+  ProbeSpec gateway = probe("gateway");
+  gateway.host = "192.0.2.1";
+  config.gateways = {gateway};
+  bool cut = false;
+  bed.answer = [&](const StartProbe& p) {
+    return cut ? PoolWorld::fail(ProbeReason::timeout) : bed.sick(p);
+  };
+  bed.start(config);
+  bed.run(5s);
+  cut = true;
+  REQUIRE(bed.run_until([&] { return bed.core.state().blind; }, 20s));
+  bed.down("10.8.0.2");
+  cut = false;
+  REQUIRE(bed.run_until([&] { return !bed.server("web", "h2").in_use; }, 10s));
+  bed.run(5s);
+  bed.up("10.8.0.2");
+  while (bed.server("web", "h2").state != ServerState::up) {
+    REQUIRE_FALSE(bed.server("web", "h2").in_use);
+    bed.run(10ms);
+  }
+}
+
 TEST_CASE("a server that returns gets its share slowly, one that fails often waits longer") {
   Bed bed;
   auto config = mirrored(2);
