@@ -33,15 +33,6 @@ double milliseconds(core::Duration d) {
   return std::chrono::duration<double, std::milli>(d).count();
 }
 
-std::string_view word(core::Verdict verdict) {
-  switch (verdict) {
-    case core::Verdict::pass: return "pass";
-    case core::Verdict::warn: return "warn";
-    case core::Verdict::fail: return "fail";
-  }
-  return "fail";
-}
-
 struct Phase {
   const char* name;
   core::Duration core::ProbePhases::* value;
@@ -54,7 +45,7 @@ constexpr std::array<Phase, 5> phases{{{"resolve", &core::ProbePhases::resolve},
 
 std::string as_json(const core::ProbeOutcome& outcome) {
   nlohmann::ordered_json json;
-  json["verdict"] = word(outcome.verdict);
+  json["verdict"] = to_string(outcome.verdict);
   json["reason"] = core::to_string(outcome.reason);
   json["sentence"] = outcome.sentence;
   json["took_ms"] = milliseconds(outcome.took);
@@ -76,7 +67,7 @@ std::string with_decimals(double value, int decimals) {
 std::string ms_text(core::Duration d) { return with_decimals(milliseconds(d), 3) + " ms"; }
 
 std::string as_text(const core::ProbeOutcome& outcome) {
-  std::string out{word(outcome.verdict)};
+  std::string out{to_string(outcome.verdict)};
   if (!outcome.sentence.empty()) out += ": " + protocol::one_line(outcome.sentence);
   if (outcome.reason != core::ProbeReason::none)
     out += " (" + std::string{core::to_string(outcome.reason)} + ")";

@@ -9,8 +9,6 @@ namespace {
 
 using observe::Sample;
 
-double seconds(core::Duration d) { return std::chrono::duration<double>(d).count(); }
-
 template <class Add>
 void engine_samples(const io::EngineStats& engine, const Add& add) {
   for (const io::EngineStats::Requests& r : engine.requests) {
@@ -63,7 +61,7 @@ std::vector<Sample> samples_of(const ShellFigures& f) {
   gauge("sentinel_store_queue_rows", "Rows that wait to be written",
         static_cast<double>(f.store.queued));
   gauge("sentinel_store_last_commit_seconds", "Wall time of the last transaction",
-        seconds(f.store.last_commit));
+        core::in_seconds(f.store.last_commit));
   counter("sentinel_store_commits_total", "Transactions", f.store.commits);
   counter("sentinel_store_failures_total", "Failed writes and attempts to open", f.store.failures);
 
@@ -96,7 +94,7 @@ observe::HistogramSample probe_lag_of(const io::ProberStats& prober) {
   sample.help = "From the moment a probe was due to its start";
   sample.bounds.assign(io::probe_lag_bounds.begin(), io::probe_lag_bounds.end());
   sample.buckets.assign(prober.lag_buckets.begin(), prober.lag_buckets.end());
-  sample.sum = seconds(prober.lag_sum);
+  sample.sum = core::in_seconds(prober.lag_sum);
   return sample;
 }
 

@@ -16,6 +16,8 @@
 namespace sentinel::core {
 
 enum class Verdict : std::uint8_t { pass, warn, fail };
+inline constexpr std::array all_verdicts{Verdict::pass, Verdict::warn, Verdict::fail};
+std::string_view to_string(Verdict);
 
 enum class ProbeKind : std::uint8_t { http, tcp, tls, dns, smtp, icmp, exec };
 inline constexpr std::array all_probe_kinds{ProbeKind::http, ProbeKind::tcp,  ProbeKind::tls,

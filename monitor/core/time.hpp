@@ -21,6 +21,9 @@ struct Monotonic {
 };
 using Time = Monotonic::time_point;
 
+/// For figures that are told in seconds: metrics and the API.
+constexpr double in_seconds(Duration d) { return std::chrono::duration<double>(d).count(); }
+
 inline constexpr Time never = Time::max();
 
 /// Adds without overflow: a deadline too far away is `never`.

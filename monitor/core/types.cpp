@@ -98,6 +98,15 @@ std::string_view to_string(EngineHealth h) {
   return "none";
 }
 
+std::string_view to_string(Verdict v) {
+  switch (v) {
+    case Verdict::pass: return "pass";
+    case Verdict::warn: return "warn";
+    case Verdict::fail: return "fail";
+  }
+  return "fail";
+}
+
 std::string_view to_string(ProbeKind k) {
   switch (k) {
     case ProbeKind::http: return "http";

@@ -168,7 +168,7 @@ class Prober::Impl : public std::enable_shared_from_this<Impl> {
 };
 
 void Prober::Impl::measure(core::Duration lag) {
-  const auto seconds = std::chrono::duration<double>(lag).count();
+  const auto seconds = core::in_seconds(lag);
   const auto bucket =
       std::ranges::lower_bound(probe_lag_bounds, seconds) - probe_lag_bounds.begin();
   ++stats_.lag_buckets.at(static_cast<std::size_t>(bucket));

@@ -17,8 +17,6 @@ constexpr std::array swap_bounds{0.00001, 0.000025, 0.00005, 0.0001, 0.00025, 0.
                                  0.001,   0.0025,   0.005,   0.01,   0.1};
 constexpr std::array flush_bounds{0.0001, 0.001, 0.01, 0.1, 1.0, 10.0};
 
-double seconds(core::Duration d) { return std::chrono::duration<double>(d).count(); }
-
 Labels of_server(const core::ServerView& s) { return {{"pool", s.pool}, {"server", s.server}}; }
 
 }  // namespace
@@ -36,7 +34,7 @@ void FailoverCounts::on(const core::PoolAction& action) {
     if (t->from != t->to) ++transitions_[{name, std::string{to_string(t->to)}}];
     flows_[name] += t->flows;
     if (t->to == core::ServerState::failed && t->from != t->to && t->last_good != core::Time{})
-      observe(detection_, detection_bounds, seconds(t->detected - t->last_good));
+      observe(detection_, detection_bounds, core::in_seconds(t->detected - t->last_good));
   } else if (const auto* report = std::get_if<core::CheckReport>(&action)) {
     auto& [runs, failures] = checks_[{{report->pool, report->server}, report->check}];
     ++runs;
@@ -48,11 +46,11 @@ void FailoverCounts::applied(core::Duration took, std::size_t changes, bool ok) 
   ++(ok ? batches_ : refused_);
   if (!ok) return;
   changes_ += changes;
-  observe(swap_, swap_bounds, seconds(took));
+  observe(swap_, swap_bounds, core::in_seconds(took));
 }
 
 void FailoverCounts::flushed(std::uint64_t, core::Duration took) {
-  observe(flush_, flush_bounds, seconds(took));
+  observe(flush_, flush_bounds, core::in_seconds(took));
 }
 
 void FailoverCounts::keep_only(const std::vector<core::PoolView>& pools) {

@@ -19,8 +19,6 @@ namespace sentinel::observe {
 
 namespace {
 
-double seconds(core::Duration d) { return std::chrono::duration<double>(d).count(); }
-
 /// Appends to a string; std::ostringstream would hold everything twice.
 class StringBuffer final : public std::streambuf {
  public:
@@ -187,7 +185,7 @@ void Metrics::config_loaded(bool successful, std::int64_t unix_ns) {
   impl_->reload_ok_.Set(successful ? 1 : 0);
   if (successful) impl_->reload_time_.Set(static_cast<double>(unix_ns) * 1e-9);
 }
-void Metrics::own_share(core::Duration took) { impl_->own_share_.Observe(seconds(took)); }
+void Metrics::own_share(core::Duration took) { impl_->own_share_.Observe(core::in_seconds(took)); }
 std::string Metrics::render(const Scrape& scrape) { return impl_->render(scrape); }
 
 }  // namespace sentinel::observe

@@ -10,8 +10,6 @@ namespace {
 using core::ProbeKind;
 using core::ProbeReason;
 
-double seconds(core::Duration d) { return std::chrono::duration<double>(d).count(); }
-
 constexpr std::size_t at(ProbeReason reason) { return static_cast<std::size_t>(reason); }
 
 class Reasons {
@@ -27,8 +25,6 @@ class Reasons {
  private:
   ReasonSet set_ = 0;
 };
-
-constexpr std::array<std::string_view, 3> verdict_names{"pass", "warn", "fail"};
 
 /// What the code of a kind is called; empty for kinds that have none.
 std::string_view code_family(ProbeKind kind) {
@@ -122,7 +118,7 @@ void write_probes(SeriesWriter& w, std::span<const ProbeCounts* const> probes,
   w.family("sentinel_probes_total", "Probes by their result", SeriesType::counter);
   for (const ProbeCounts* p : probes) {
     for (std::size_t i = 0; i < p->results.size(); ++i)
-      w.sample(p->labels, "result", verdict_names[i], p->results[i]);
+      w.sample(p->labels, "result", to_string(core::all_verdicts[i]), p->results[i]);
   }
   w.family("sentinel_probe_failures_total", "Failed probes by reason", SeriesType::counter);
   for (const ProbeCounts* p : probes) {
@@ -134,7 +130,7 @@ void write_probes(SeriesWriter& w, std::span<const ProbeCounts* const> probes,
   }
   w.family("sentinel_probe_interval_seconds", "How often the probe runs while nothing changes",
            SeriesType::gauge);
-  for (const ProbeCounts* p : probes) w.sample(p->labels, seconds(p->interval));
+  for (const ProbeCounts* p : probes) w.sample(p->labels, core::in_seconds(p->interval));
   // A probe that never ran has no last result.
   w.family("sentinel_probe_success", "1 when the last probe passed, warnings included",
            SeriesType::gauge);
@@ -172,7 +168,7 @@ void write_probes(SeriesWriter& w, std::span<const ProbeCounts* const> probes,
     for (std::size_t i = 0; i < probe_phases.size(); ++i) {
       if ((p->phases_seen >> i & 1U) != 0)
         w.sample(p->labels, "phase", probe_phases[i].name,
-                 seconds(p->phases.*probe_phases[i].member));
+                 core::in_seconds(p->phases.*probe_phases[i].member));
     }
   }
   w.family("sentinel_probe_duration_seconds", "Wall time of probes", SeriesType::histogram);

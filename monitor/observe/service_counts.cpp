@@ -12,8 +12,6 @@ namespace {
 constexpr std::size_t max_label_bytes = 128;
 constexpr std::size_t max_probes_per_service = 64;
 
-double seconds(core::Duration d) { return std::chrono::duration<double>(d).count(); }
-
 bool is_failing(core::State state) {
   return state == core::State::unhealthy || state == core::State::recovering ||
          state == core::State::quarantined;
@@ -179,7 +177,7 @@ void ServiceCountsTable::on_transition(const core::Transition& t, core::Time now
   const bool well = t.to == core::State::healthy || t.to == core::State::degraded;
   if (well && t.from == core::State::recovering && t.down_for) {
     (counts->own_histograms ? counts->recovery_time : other_recovery_time)
-        .observe(seconds(*t.down_for));
+        .observe(core::in_seconds(*t.down_for));
   }
 }
 
@@ -222,7 +220,8 @@ void ServiceCountsTable::on_probe(const core::ProbeReport& p, std::int64_t unix_
   ProbeCounts* probe = ensure_probe(*counts, p.probe);
   if (probe == nullptr) return;
   probe->on(p.outcome, p.kind, unix_ns);
-  (probe->own_histogram ? probe->duration : other_probe_duration).observe(seconds(p.outcome.took));
+  (probe->own_histogram ? probe->duration : other_probe_duration)
+      .observe(core::in_seconds(p.outcome.took));
 }
 
 }  // namespace sentinel::observe

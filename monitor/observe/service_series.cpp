@@ -13,8 +13,6 @@ using Rows = std::span<const ServiceRow>;
 
 constexpr std::size_t max_image_bytes = 256;
 
-double seconds(core::Duration d) { return std::chrono::duration<double>(d).count(); }
-
 template <typename Value>
 void each(SeriesWriter& w, Rows rows, std::string_view name, std::string_view help, SeriesType type,
           Value value) {
@@ -67,7 +65,7 @@ void events(SeriesWriter& w, Rows rows, core::Time now) {
   }
   each(w, rows, "sentinel_service_downtime_seconds_total",
        "Time unhealthy, recovering or quarantined, outside maintenance", SeriesType::counter,
-       [now](const ServiceRow& row) { return seconds(row.counts->downtime(now)); });
+       [now](const ServiceRow& row) { return core::in_seconds(row.counts->downtime(now)); });
   each(w, rows, "sentinel_container_restarts_total",
        "Starts of a known container, whoever caused them", SeriesType::counter,
        [](const ServiceRow& row) { return row.view->restarts; });

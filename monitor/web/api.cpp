@@ -18,15 +18,6 @@ using io::HttpResponse;
 
 constexpr std::string_view services_prefix = "/api/v1/services/";
 
-HttpResponse json_response(const Json& json, unsigned status = 200) {
-  HttpResponse response;
-  response.status = status;
-  response.content_type = "application/json";
-  response.body = dump(json);
-  response.headers.emplace_back("Cache-Control", "no-store");
-  return response;
-}
-
 HttpResponse index_page() {
   HttpResponse response;
   response.body =

@@ -19,15 +19,6 @@ using io::HttpResponse;
 
 constexpr std::size_t longest_name = 128;
 
-HttpResponse json_response(const Json& json, unsigned status = 200) {
-  HttpResponse response;
-  response.status = status;
-  response.content_type = "application/json";
-  response.body = dump(json);
-  response.headers.emplace_back("Cache-Control", "no-store");
-  return response;
-}
-
 HttpResponse index_page() {
   HttpResponse response;
   response.body =
@@ -41,20 +32,8 @@ HttpResponse index_page() {
   return response;
 }
 
-double seconds(core::Duration d) { return std::chrono::duration<double>(d).count(); }
-
 Json wall(const Moment& moment, const std::optional<Time>& t) {
   return t && *t != Time{} && *t != core::never ? Json(moment.wall(*t)) : Json(nullptr);
-}
-
-std::string_view verdict_of(const core::CheckView& check) {
-  if (!check.verdict) return "unknown";
-  switch (*check.verdict) {
-    case core::Verdict::pass: return "pass";
-    case core::Verdict::warn: return "warn";
-    case core::Verdict::fail: return "fail";
-  }
-  return "unknown";
 }
 
 Json check_json(const core::CheckView& check, const Moment& moment) {
@@ -63,12 +42,12 @@ Json check_json(const core::CheckView& check, const Moment& moment) {
   json["url"] = check.url;
   json["address"] = check.address;
   json["of_host"] = check.of_host;
-  json["result"] = verdict_of(check);
+  json["result"] = check.verdict ? to_string(*check.verdict) : "unknown";
   json["reason"] = to_string(check.reason);
   json["text"] = check.sentence;
   json["last"] = wall(moment, check.last);
   json["last_good"] = wall(moment, check.last_good);
-  json["took_seconds"] = seconds(check.took);
+  json["took_seconds"] = core::in_seconds(check.took);
   return json;
 }
 
@@ -79,7 +58,7 @@ Json server_json(const core::ServerView& s, const Moment& moment, bool checks) {
   json["state"] = to_string(s.state);
   json["reason"] = s.reason;
   json["since"] = wall(moment, s.since);
-  json["for_seconds"] = seconds(moment.now - s.since);
+  json["for_seconds"] = core::in_seconds(moment.now - s.since);
   json["in_use"] = s.in_use;
   json["kept"] = s.kept;
   Json addresses = Json::array();
@@ -92,7 +71,7 @@ Json server_json(const core::ServerView& s, const Moment& moment, bool checks) {
   json["slots"] = s.slots;
   json["flows"] = s.flows ? Json(*s.flows) : Json(nullptr);
   json["ejections"] = s.ejections;
-  json["hold_down_seconds"] = seconds(s.hold_down);
+  json["hold_down_seconds"] = core::in_seconds(s.hold_down);
   json["mark"] = s.block.value;
   json["mark_mask"] = s.block.mask;
   if (s.drain) {
@@ -186,7 +165,7 @@ HttpResponse FailoverApi::status() const {
   json["process"] = "failover";
   json["version"] = process.version;
   json["revision"] = process.revision;
-  json["uptime_seconds"] = seconds(process.uptime);
+  json["uptime_seconds"] = core::in_seconds(process.uptime);
   json["config"] = {{"file", process.config_file}, {"ok", process.config_ok}};
   json["kernel"] = {{"table", process.table},
                     {"adopted", process.core.adopted},

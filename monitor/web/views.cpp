@@ -13,8 +13,6 @@ namespace {
 
 using Json = nlohmann::ordered_json;
 
-double seconds(core::Duration d) { return std::chrono::duration<double>(d).count(); }
-
 Json overlays_json(const core::Overlays& overlays) {
   Json list = Json::array();
   if (overlays.maintenance) list.push_back("maintenance");
@@ -28,26 +26,16 @@ Json optional_duration(const std::optional<core::Duration>& d) {
   return d ? Json(protocol::format_duration(*d)) : Json(nullptr);
 }
 
-std::string_view verdict_of(const core::ProbeView& probe) {
-  if (!probe.known) return "unknown";
-  switch (probe.verdict) {
-    case core::Verdict::pass: return "pass";
-    case core::Verdict::warn: return "warn";
-    case core::Verdict::fail: return "fail";
-  }
-  return "unknown";
-}
-
 Json probes_json(const core::ServiceView& view, const Moment& moment) {
   Json list = Json::array();
   for (const core::ProbeView& probe : view.probes) {
     Json one;
     one["name"] = probe.name;
     one["url"] = probe.url;
-    one["result"] = verdict_of(probe);
+    one["result"] = probe.known ? to_string(probe.verdict) : "unknown";
     one["text"] = probe.sentence;
     one["last"] = probe.last ? Json(moment.wall(*probe.last)) : Json(nullptr);
-    one["took_seconds"] = seconds(probe.took);
+    one["took_seconds"] = core::in_seconds(probe.took);
     list.push_back(std::move(one));
   }
   return list;
@@ -93,7 +81,7 @@ Json summary_json(const core::ServiceView& view, const Moment& moment) {
   json["replica"] = view.key.replica;
   json["state"] = core::to_string(view.state);
   json["since"] = moment.wall(view.since);
-  json["for_seconds"] = seconds(moment.now - view.since);
+  json["for_seconds"] = core::in_seconds(moment.now - view.since);
   json["reason"] = view.reason;
   json["overlays"] = overlays_json(view.overlays);
   json["maintenance"] = view.maintenance;
@@ -131,7 +119,7 @@ Json process_json(const ProcessView& process) {
   Json json;
   json["version"] = process.version;
   json["revision"] = process.revision;
-  json["uptime_seconds"] = seconds(process.uptime);
+  json["uptime_seconds"] = core::in_seconds(process.uptime);
   Json engine;
   engine["configured"] = process.has_engine;
   engine["endpoint"] = process.engine;
@@ -160,6 +148,15 @@ Json journal_json(const std::vector<JournalEntry>& entries) {
                     {"text", entry.text}});
   }
   return list;
+}
+
+io::HttpResponse json_response(const Json& json, unsigned status) {
+  io::HttpResponse response;
+  response.status = status;
+  response.content_type = "application/json";
+  response.body = dump(json);
+  response.headers.emplace_back("Cache-Control", "no-store");
+  return response;
 }
 
 std::string dump(const Json& json) {

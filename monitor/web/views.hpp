@@ -27,5 +27,7 @@ nlohmann::ordered_json process_json(const ProcessView& process);
 nlohmann::ordered_json journal_json(const std::vector<JournalEntry>& entries);
 /// Invalid UTF-8 is replaced.
 std::string dump(const nlohmann::ordered_json& json);
+/// An answer of the API; nobody keeps a copy of it.
+io::HttpResponse json_response(const nlohmann::ordered_json& json, unsigned status = 200);
 
 }  // namespace sentinel::web
