@@ -9,8 +9,10 @@
 #include <cerrno>
 #include <cstdlib>
 #include <system_error>
+#include <utility>
 
 #include "app/config_reader.hpp"
+#include "app/kept_settings.hpp"
 #include "protocol/escape.hpp"
 
 namespace sentinel::app {
@@ -363,19 +365,14 @@ std::expected<MonitorConfig, Diagnostics> load_config(const ConfigSources& sourc
 }
 
 std::string keep_until_restart(MonitorConfig& fresh, const MonitorConfig& running) {
-  std::string keys;
-  const auto keep = [&](auto MonitorConfig::* field, const char* key) {
-    if (fresh.*field == running.*field) return;
-    fresh.*field = running.*field;
-    keys += (keys.empty() ? "" : ", ") + std::string{key};
-  };
-  keep(&MonitorConfig::engine, "engine");
-  keep(&MonitorConfig::listen, "listen");
-  keep(&MonitorConfig::hosts, "hosts");
-  keep(&MonitorConfig::data_dir, "data-dir");
-  keep(&MonitorConfig::run_dir, "run-dir");
-  keep(&MonitorConfig::log_format, "log.format");
-  return keys;
+  KeptSettings kept{fresh, running};
+  kept.keep(&MonitorConfig::engine, "engine");
+  kept.keep(&MonitorConfig::listen, "listen");
+  kept.keep(&MonitorConfig::hosts, "hosts");
+  kept.keep(&MonitorConfig::data_dir, "data-dir");
+  kept.keep(&MonitorConfig::run_dir, "run-dir");
+  kept.keep(&MonitorConfig::log_format, "log.format");
+  return std::move(kept).keys();
 }
 
 std::expected<MonitorConfig, Diagnostics> check_config_file(const std::string& path) {

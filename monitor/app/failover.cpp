@@ -1,14 +1,11 @@
 #include "app/failover.hpp"
 
-#include <sys/random.h>
-#include <sys/stat.h>
-
 #include <boost/asio/io_context.hpp>
-#include <cerrno>
 #include <chrono>
 #include <deque>
 
 #include "app/command_line.hpp"
+#include "app/daemon.hpp"
 #include "app/failover_kernel.hpp"
 #include "app/failover_preflight.hpp"
 #include "app/failover_state.hpp"
@@ -31,36 +28,9 @@ namespace sentinel::app {
 
 namespace {
 
-constexpr unsigned socket_mode = 0660;
-
-std::int64_t unix_ns() {
-  using namespace std::chrono;
-  return duration_cast<nanoseconds>(system_clock::now().time_since_epoch()).count();
-}
-std::int64_t unix_ms() { return unix_ns() / 1'000'000; }
-
-std::uint64_t random_seed() {
-  std::uint64_t seed = 0;
-  if (::getrandom(&seed, sizeof seed, 0) != static_cast<ssize_t>(sizeof seed))
-    seed = static_cast<std::uint64_t>(unix_ns());
-  return seed;
-}
-
-void make_directory(const std::string& path, ::mode_t mode) {
-  // Whoever uses the directory next says what is wrong with it.
-  if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return;
-}
-
 std::string wall(core::Time t) {
   const auto ago = std::chrono::duration_cast<std::chrono::milliseconds>(io::now() - t);
   return observe::rfc3339(unix_ms() - ago.count());
-}
-
-observe::LogOptions log_options(const FailoverSettings& settings) {
-  observe::LogOptions options;
-  options.level = settings.log_level;
-  options.format = settings.log_format.value_or(observe::default_log_format(options.fd));
-  return options;
 }
 
 io::NatOptions nat_options(const FailoverSettings& settings) {
@@ -76,7 +46,7 @@ class Failover {
   Failover(FailoverSettings settings, ConfigSources sources)
       : settings_{std::move(settings)},
         sources_{std::move(sources)},
-        log_{log_options(settings_)},
+        log_{log_options(settings_.log_level, settings_.log_format)},
         metrics_{{.version = std::string{version()}, .revision = std::string{revision()}}},
         observer_{log_, wall},
         api_{api_source()},
@@ -92,7 +62,8 @@ class Failover {
 
   int run() {
     started_ = io::now();
-    if (!listen()) return exit_failed;
+    if (!listen_on(http_, log_, settings_.run_dir, settings_.socket_path(), settings_.listen))
+      return exit_failed;
     if (const auto opened = kernel_.open(); !opened) {
       log_.error("sentinel.failover.kernel", opened.error());
       return exit_failed;
@@ -123,12 +94,6 @@ class Failover {
     options.hosts = settings.names;
     return options;
   }
-  static io::ProberOptions prober_options() {
-    io::ProberOptions options;
-    options.user_agent = "Sentinel/" + std::string{version()};
-    return options;
-  }
-
   web::FailoverSource api_source() {
     web::FailoverSource source;
     source.now = [] { return io::now(); };
@@ -147,23 +112,6 @@ class Failover {
       return std::string{};
     };
     return source;
-  }
-
-  bool listen() {
-    make_directory(settings_.run_dir, 0750);
-    if (const auto bound = http_.listen_unix(settings_.socket_path(), socket_mode); !bound) {
-      log_.error("sentinel.listen", "cannot listen on " + settings_.socket_path() + ": " +
-                                        bound.error().text +
-                                        "; --run-dir or SENTINEL_RUN_DIR names another directory");
-      return false;
-    }
-    if (settings_.listen.empty()) return true;
-    const auto port = http_.listen_tcp(settings_.listen);
-    if (port) return true;
-    log_.error("sentinel.listen", "cannot listen on " + settings_.listen + ": " +
-                                      port.error().text +
-                                      "; --listen or SENTINEL_LISTEN names another address");
-    return false;
   }
 
   void tell_preflight() {
@@ -308,22 +256,10 @@ class Failover {
     if (!fresh) {
       config_ok_ = false;
       metrics_.config_loaded(false, unix_ns());
-      log_.error("sentinel.config", "the configuration was not loaded, the old one stays: " +
-                                        std::to_string(fresh.error().size()) + " errors");
-      for (const Diagnostic& error : fresh.error())
-        log_.error("sentinel.config", error.to_string());
+      tell_rejected(log_, fresh.error());
       return;
     }
-    tell_restart_needed(*fresh);
-    // What needs a restart stays as it is.
-    fresh->listen = settings_.listen;
-    fresh->names = settings_.names;
-    fresh->data_dir = settings_.data_dir;
-    fresh->run_dir = settings_.run_dir;
-    fresh->log_format = settings_.log_format;
-    fresh->table = settings_.table;
-    fresh->count_traffic = settings_.count_traffic;
-    fresh->forward_mark = settings_.forward_mark;
+    tell_restart_needed(log_, keep_until_restart(*fresh, settings_));
     const bool sticky = fresh->core.sticky_timeout != settings_.core.sticky_timeout;
     settings_ = std::move(*fresh);
     config_ok_ = true;
@@ -333,24 +269,6 @@ class Failover {
     configure();
     counts_.keep_only(core_.pools());
     if (sticky) kernel_.rebuild(settings_.core.sticky_timeout);
-  }
-
-  void tell_restart_needed(const FailoverSettings& fresh) {
-    std::string keys;
-    const auto differ = [&keys](bool different, const char* key) {
-      if (different) keys += (keys.empty() ? "" : ", ") + std::string{key};
-    };
-    differ(fresh.listen != settings_.listen, "failover.listen");
-    differ(fresh.names != settings_.names, "hosts");
-    differ(fresh.data_dir != settings_.data_dir, "data-dir");
-    differ(fresh.run_dir != settings_.run_dir, "run-dir");
-    differ(fresh.log_format != settings_.log_format, "log.format");
-    differ(fresh.table != settings_.table, "failover.table");
-    differ(fresh.count_traffic != settings_.count_traffic, "failover.count-traffic");
-    differ(fresh.forward_mark != settings_.forward_mark, "failover.forward-mark");
-    if (!keys.empty())
-      log_.warning("sentinel.config",
-                   "these keys changed and take effect after a restart: " + keys);
   }
 
   void stop(int signal) {

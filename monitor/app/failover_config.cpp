@@ -4,9 +4,11 @@
 
 #include <algorithm>
 #include <array>
+#include <utility>
 
 #include "app/config_reader.hpp"
 #include "app/failover_pools.hpp"
+#include "app/kept_settings.hpp"
 
 namespace sentinel::app {
 
@@ -244,6 +246,19 @@ void read_failover_text(std::string_view text, const std::string& name,
   });
   if (!found && required && errors.empty())
     reader.error(root->at, std::string{failover_key}, "expected pools and the hosts they name");
+}
+
+std::string keep_until_restart(FailoverSettings& fresh, const FailoverSettings& running) {
+  KeptSettings kept{fresh, running};
+  kept.keep(&FailoverSettings::listen, "failover.listen");
+  kept.keep(&FailoverSettings::names, "hosts");
+  kept.keep(&FailoverSettings::data_dir, "data-dir");
+  kept.keep(&FailoverSettings::run_dir, "run-dir");
+  kept.keep(&FailoverSettings::log_format, "log.format");
+  kept.keep(&FailoverSettings::table, "failover.table");
+  kept.keep(&FailoverSettings::count_traffic, "failover.count-traffic");
+  kept.keep(&FailoverSettings::forward_mark, "failover.forward-mark");
+  return std::move(kept).keys();
 }
 
 std::expected<FailoverSettings, Diagnostics> load_failover_config(const ConfigSources& sources) {

@@ -41,6 +41,10 @@ struct FailoverSettings {
 /// From all sources. The default file may be missing; one that was named may not.
 std::expected<FailoverSettings, Diagnostics> load_failover_config(const ConfigSources& sources);
 
+/// What a reload cannot change stays in `fresh` as it runs; the keys that differed, "" when none
+/// did.
+std::string keep_until_restart(FailoverSettings& fresh, const FailoverSettings& running);
+
 /// The text of a file into `settings`; appends to `errors`. `name` is shown in errors. A file
 /// without `failover:` is an error when `required`.
 void read_failover_text(std::string_view text, const std::string& name,

@@ -1,18 +1,13 @@
 #include "app/monitor.hpp"
 
-#include <fcntl.h>
-#include <sys/random.h>
-#include <sys/stat.h>
-#include <unistd.h>
-
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
-#include <cerrno>
 #include <chrono>
 #include <deque>
 #include <system_error>
 
 #include "app/command_line.hpp"
+#include "app/daemon.hpp"
 #include "app/maintenance_clock.hpp"
 #include "app/memory.hpp"
 #include "app/own_share.hpp"
@@ -40,42 +35,12 @@ namespace sentinel::app {
 
 namespace {
 
-constexpr unsigned socket_mode = 0660;
-
-std::int64_t unix_ns() {
-  using namespace std::chrono;
-  return duration_cast<nanoseconds>(system_clock::now().time_since_epoch()).count();
-}
-std::int64_t unix_ms() { return unix_ns() / 1'000'000; }
-
-/// Jitter that differs between monitors; the core itself draws from this seed only.
-std::uint64_t random_seed() {
-  std::uint64_t seed = 0;
-  if (::getrandom(&seed, sizeof seed, 0) != static_cast<ssize_t>(sizeof seed)) {
-    seed = static_cast<std::uint64_t>(unix_ns()) ^ static_cast<std::uint64_t>(::getpid());
-  }
-  return seed;
-}
-
-/// Creates the last part of the path when it is missing.
-void make_directory(const std::string& path, ::mode_t mode) {
-  // Whoever uses the directory next says what is wrong with it.
-  if (::mkdir(path.c_str(), mode) != 0 && errno != EEXIST) return;
-}
-
-observe::LogOptions log_options(const MonitorConfig& config) {
-  observe::LogOptions options;
-  options.level = config.log_level;
-  options.format = config.log_format.value_or(observe::default_log_format(options.fd));
-  return options;
-}
-
 class Monitor {
  public:
   Monitor(MonitorConfig config, ConfigSources sources)
       : config_{std::move(config)},
         sources_{std::move(sources)},
-        log_{log_options(config_)},
+        log_{log_options(config_.log_level, config_.log_format)},
         metrics_{{.version = std::string{version()}, .revision = std::string{revision()}}},
         observer_{log_},
         core_{core_config(config_)},
@@ -91,7 +56,9 @@ class Monitor {
     if (!read_token() || !make_engine_client()) return exit_usage;
     // The socket first: a second monitor ends there, before it touches the store of the one that
     // runs.
-    if (!listen() || !open_store()) return exit_failed;
+    if (!listen_on(http_, log_, config_.run_dir, config_.socket_path(), config_.listen) ||
+        !open_store())
+      return exit_failed;
     metrics_.config_loaded(true, unix_ns());
     io::Signals signals{context_, [this](int signal) { stop(signal); }, [this] { reload(); }};
     io::Watchdog watchdog{context_, {}};
@@ -124,11 +91,6 @@ class Monitor {
   static io::HttpServerOptions http_options(const MonitorConfig& config) {
     io::HttpServerOptions options;
     options.hosts = config.hosts;
-    return options;
-  }
-  static io::ProberOptions prober_options() {
-    io::ProberOptions options;
-    options.user_agent = "Sentinel/" + std::string{version()};
     return options;
   }
   bool make_engine_client() {
@@ -177,29 +139,6 @@ class Monitor {
       return false;
     }
     store_ = std::move(*store);
-    return true;
-  }
-
-  bool listen() {
-    make_directory(config_.run_dir, 0750);
-    if (const auto bound = http_.listen_unix(config_.socket_path(), socket_mode); !bound) {
-      log_.error("sentinel.listen", "cannot listen on " + config_.socket_path() + ": " +
-                                        bound.error().text +
-                                        "; --run-dir or SENTINEL_RUN_DIR names another directory");
-      return false;
-    }
-    if (config_.listen.empty()) return true;
-    const auto port = http_.listen_tcp(config_.listen);
-    if (!port) {
-      log_.error("sentinel.listen", "cannot listen on " + config_.listen + ": " +
-                                        port.error().text +
-                                        "; --listen or SENTINEL_LISTEN names another address");
-      return false;
-    }
-    log_.write({observe::LogLevel::debug,
-                "sentinel.listen",
-                "listening on port " + std::to_string(*port),
-                {}});
     return true;
   }
 
@@ -387,15 +326,10 @@ class Monitor {
     if (!fresh) {
       config_ok_ = false;
       metrics_.config_loaded(false, unix_ns());
-      log_.error("sentinel.config", "the configuration was not loaded, the old one stays: " +
-                                        std::to_string(fresh.error().size()) + " errors");
-      for (const Diagnostic& error : fresh.error())
-        log_.error("sentinel.config", error.to_string());
+      tell_rejected(log_, fresh.error());
       return;
     }
-    if (const std::string keys = keep_until_restart(*fresh, config_); !keys.empty())
-      log_.warning("sentinel.config",
-                   "these keys changed and take effect after a restart: " + keys);
+    tell_restart_needed(log_, keep_until_restart(*fresh, config_));
     const std::uint64_t seed = config_.core.seed;
     const bool labels_changed = fresh->labels.defaults != config_.labels.defaults ||
                                 fresh->labels.services != config_.labels.services ||
