@@ -3,7 +3,6 @@ import http.client
 import json
 import mmap
 import os
-import shutil
 import signal
 import socket
 import struct
@@ -12,14 +11,14 @@ import tempfile
 from pathlib import Path
 
 from .process import Contestant, wait_until
-from .sentinel import READY_SECONDS
+from .sentinel import Monitor
 
 PROBER_CORE, TARGET_CORE = 0, 1
 TARGET_PORT = 18080
 EXPORTER_PORT = 19115
 CONNECTIONS = 64  # to the exporter: as many probes as it may have under way
 FIRST_TARGET = (127 << 24) + (16 << 16) + 1  # as in http_exchange.h
-LAG = "sentinel_probe_schedule_lag_seconds_bucket"
+LAG = "sentinel_probe_schedule_lag_seconds"
 
 
 def address_of(number):
@@ -146,51 +145,29 @@ class UnixConnection(http.client.HTTPConnection):
         self.sock.connect(self.path)
 
 
-class SentinelProbes(Contestant):
+class SentinelProbes(Monitor):
     """`sentinel monitor` without an Engine, with a file of targets; scraped as often as its own stack does."""
 
     def __init__(self, binary, folder, targets, interval_ms):
-        self.data = Path(tempfile.mkdtemp(prefix="sentinel-probes-", dir=folder))
-        (self.data / "run").mkdir()
+        data = Path(tempfile.mkdtemp(prefix="sentinel-probes-", dir=folder))
         self.targets = targets
         self.before = None
-        config = self.data / "sentinel.yaml"
+        config = data / "sentinel.yaml"
         with open(config, "w", encoding="ascii") as file:
             file.write("targets:\n")
             for number in range(targets):
                 file.write(f"  target-{number}:\n"
                            f"    probe.http: http://{address_of(number)}:{TARGET_PORT}/health\n"
                            f"    probe.http.interval: {interval_ms}ms\n")
-        super().__init__("sentinel", pinned(PROBER_CORE, binary, "monitor", "--config", config, "--engine", "none", "--listen",
-                                            "none", "--data-dir", self.data, "--run-dir", self.data / "run",
-                                            "--log-format", "json", "--log-level", "warning"),
-                         Path(folder) / "sentinel.log")
+        super().__init__(pinned(PROBER_CORE, binary, "monitor", "--config", config, "--engine", "none", "--listen",
+                                "none", "--data-dir", data, "--run-dir", data / "run",
+                                "--log-format", "json", "--log-level", "warning"), data, Path(folder) / "sentinel.log")
 
-    def get(self, path):
-        connection = UnixConnection(self.data / "run/monitor.sock")
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            return answer.status, answer.read().decode()
-        finally:
-            connection.close()
-
-    def wait_ready(self):
-        def ready():
-            self.check()
-            try:
-                return self.get("/readyz")[0] == 200
-            except OSError:
-                return False
-        wait_until("sentinel is ready", ready, READY_SECONDS)
+    def connection(self):
+        return UnixConnection(self.data / "run/monitor.sock")
 
     def lags(self):
-        buckets = []
-        for line in self.get("/metrics")[1].splitlines():
-            if line.startswith(LAG):
-                bound = line.split('le="')[1].split('"')[0]
-                buckets.append((float(bound.replace("+Inf", "inf")), int(float(line.rsplit(" ", 1)[1]))))
-        return buckets
+        return self.buckets(LAG)
 
     def begin(self):
         self.before = self.lags()
@@ -202,10 +179,6 @@ class SentinelProbes(Contestant):
         self.check()
         window = [(bound, after - before) for (bound, after), (_, before) in zip(self.lags(), self.before)]
         return {"lag_p50_ms": quantile_ms(window, 0.5), "lag_p99_ms": quantile_ms(window, 0.99)}
-
-    def stop(self):
-        super().stop()
-        shutil.rmtree(self.data, ignore_errors=True)
 
 
 def quantile_ms(buckets, q):
