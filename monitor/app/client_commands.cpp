@@ -106,13 +106,15 @@ int command_explain(const std::string& socket, const std::string& service, bool 
              (v["reason"].text().empty() ? "" : ": " + safe(v["reason"].text())));
   print_fact("decision", safe(v["decision"].text()));
   print_fact("next attempt", safe(v["next_attempt"].text()));
-  print_fact("container", safe(v["container_name"].text()) + " " +
-                              safe(v["container"].text().substr(0, 12)) + " (" +
-                              safe(v["image"].text()) + ")");
-  print_fact("Engine says",
-             safe(engine["run"].text()) + ", health " + safe(engine["health"].text()) +
-                 (engine["health_stale"].boolean().value_or(false) ? " (stale)" : ""));
-  print_fact("health output", safe(engine["health_output"].text()));
+  if (!v["target"].boolean().value_or(false)) {
+    print_fact("container", safe(v["container_name"].text()) + " " +
+                                safe(v["container"].text().substr(0, 12)) + " (" +
+                                safe(v["image"].text()) + ")");
+    print_fact("Engine says",
+               safe(engine["run"].text()) + ", health " + safe(engine["health"].text()) +
+                   (engine["health_stale"].boolean().value_or(false) ? " (stale)" : ""));
+    print_fact("health output", safe(engine["health_output"].text()));
+  }
   for (const Value& probe : v["probes"].array()) {
     print_fact("probe " + safe(probe["name"].text()),
                safe(probe["url"].text()) + " " + safe(probe["result"].text()) +

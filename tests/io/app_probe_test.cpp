@@ -143,6 +143,12 @@ TEST_CASE("a monitor with targets and no Engine is ready, and true to that in al
   const auto status = client({"status"});
   CHECK(status.status == 0);
   CHECK(status.output.find("No Engine is configured") != std::string::npos);
+  const auto explained = client({"explain", "shop"});
+  CHECK(explained.status == 0);
+  CHECK(explained.output.find("targets/shop/1 is ") != std::string::npos);
+  CHECK(explained.output.find("probe http:") != std::string::npos);
+  CHECK(explained.output.find("Engine says") == std::string::npos);
+  CHECK(explained.output.find("container:") == std::string::npos);
 }
 
 TEST_CASE("a bad file at a reload leaves the targets as they are") {
