@@ -13,6 +13,7 @@
 #include <string_view>
 #include <utility>
 
+#include "io/address_lookup.hpp"
 #include "io/probe_means.hpp"
 #include "io/probe_stream.hpp"
 #include "io/probe_text.hpp"
@@ -41,7 +42,10 @@ std::optional<std::uint16_t> random_id() {
 class DnsRun final : public ProbeRun, private Poller::Watcher, private ProbeStream::User {
  public:
   explicit DnsRun(std::shared_ptr<ProbeMeans> means)
-      : means_(std::move(means)), stream_(*means_, *this), key_(network().poller.add(*this)) {}
+      : means_(std::move(means)),
+        lookup_(network().resolver),
+        stream_(*means_, *this),
+        key_(network().poller.add(*this)) {}
   ~DnsRun() override {
     DnsRun::abandon();
     network().poller.remove(key_);
@@ -52,7 +56,6 @@ class DnsRun final : public ProbeRun, private Poller::Watcher, private ProbeStre
     done_ = std::move(done);
     phases_ = {};
     ignored_ = 0;
-    began_ = now();
     const auto id = random_id();
     if (!id) return fail_later(failed(ProbeReason::internal, "no random numbers"));
     auto query = protocol::make_dns_query(options().name, options().type, *id);
@@ -91,7 +94,7 @@ class DnsRun final : public ProbeRun, private Poller::Watcher, private ProbeStre
   }
 
   void abandon() override {
-    if (ticket_) network().resolver.cancel(*std::exchange(ticket_, std::nullopt));
+    lookup_.cancel();
     stream_.close();
     close_socket();
     pending_.reset();
@@ -107,29 +110,14 @@ class DnsRun final : public ProbeRun, private Poller::Watcher, private ProbeStre
   const core::DnsOptions& options() const { return task_.spec->dns; }
 
   void resolve() {
-    const auto& host = task_.spec->host;
-    if (host.empty()) {
-      const auto address = core::IpAddress::parse(task_.address);
-      if (!address)
-        return fail_later(failed(ProbeReason::no_address, "no address on a shared network"));
-      return ask_udp(*address);
-    }
-    if (const auto* known = network().resolver.known(host)) return resolved(*known);
     stage_ = Stage::resolving;
-    ticket_ = network().resolver.resolve(host, [this](const Resolver::Answer& answer) {
-      ticket_.reset();
-      phases_.resolve = now() - began_;
-      resolved(answer);
+    lookup_.begin(task_, [this](AddressLookup::Found found, core::Duration took) {
+      phases_.resolve = took;
+      if (found)
+        ask_udp(*found);
+      else
+        fail_later(std::move(found.error()));
     });
-  }
-
-  void resolved(const Resolver::Answer& answer) {
-    if (!answer) return fail_later(failed(ProbeReason::resolve, answer.error().text));
-    if (forbidden_address(answer->front())) {
-      return fail_later(
-          failed(ProbeReason::unreachable, "link-local and metadata addresses are not probed"));
-    }
-    ask_udp(answer->front());
   }
 
   void ask_udp(const core::IpAddress& address) {
@@ -257,19 +245,18 @@ class DnsRun final : public ProbeRun, private Poller::Watcher, private ProbeStre
   }
 
   std::shared_ptr<ProbeMeans> means_;
+  AddressLookup lookup_;
   ProbeStream stream_;
   Poller::Key key_;
   ProbeTask task_;
   Done done_;
   Stage stage_ = Stage::idle;
-  std::optional<Resolver::Ticket> ticket_;
   std::optional<ProbeOutcome> pending_;
   protocol::DnsQuery query_;
   core::IpAddress address_;
   int fd_ = -1;
   std::string received_;
   unsigned ignored_ = 0;
-  core::Time began_{};
   core::Time sent_{};
   core::ProbePhases phases_;
 };

@@ -8,6 +8,7 @@
 #include <utility>
 #include <vector>
 
+#include "io/address_lookup.hpp"
 #include "io/icmp_socket.hpp"
 #include "io/probe_means.hpp"
 #include "io/probe_text.hpp"
@@ -46,7 +47,9 @@ ProbeReason reason_of(protocol::IcmpError error) {
 class IcmpRun final : public ProbeRun, private Poller::Watcher, private IcmpSocket::User {
  public:
   explicit IcmpRun(std::shared_ptr<Shared> shared)
-      : shared_(std::move(shared)), key_(shared_->network.poller.add(*this)) {}
+      : shared_(std::move(shared)),
+        lookup_(shared_->network.resolver),
+        key_(shared_->network.poller.add(*this)) {}
   ~IcmpRun() override {
     IcmpRun::abandon();
     shared_->network.poller.remove(key_);
@@ -59,13 +62,12 @@ class IcmpRun final : public ProbeRun, private Poller::Watcher, private IcmpSock
     sent_ = 0;
     round_trips_.clear();
     refusal_.reset();
-    began_ = now();
     resolve();
   }
 
   ProbeOutcome timed_out() override {
     ProbeOutcome outcome;
-    if (ticket_) {
+    if (lookup_.pending()) {
       outcome = failed(ProbeReason::resolve,
                        "the name was not resolved within " + for_people(task_.spec->timeout));
     } else {
@@ -79,7 +81,7 @@ class IcmpRun final : public ProbeRun, private Poller::Watcher, private IcmpSock
   }
 
   void abandon() override {
-    if (ticket_) shared_->network.resolver.cancel(*std::exchange(ticket_, std::nullopt));
+    lookup_.cancel();
     for (const auto sequence : under_way_) socket_->release(sequence);
     under_way_.clear();
     if (spacing_) spacing_->set(std::nullopt);
@@ -91,28 +93,13 @@ class IcmpRun final : public ProbeRun, private Poller::Watcher, private IcmpSock
   const core::IcmpOptions& options() const { return task_.spec->icmp; }
 
   void resolve() {
-    const auto& host = task_.spec->host;
-    if (host.empty()) {
-      const auto address = core::IpAddress::parse(task_.address);
-      if (!address)
-        return finish_later(failed(ProbeReason::no_address, "no address on a shared network"));
-      return ask(*address);
-    }
-    if (const auto* known = shared_->network.resolver.known(host)) return resolved(*known);
-    ticket_ = shared_->network.resolver.resolve(host, [this](const Resolver::Answer& answer) {
-      ticket_.reset();
-      phases_.resolve = now() - began_;
-      resolved(answer);
+    lookup_.begin(task_, [this](AddressLookup::Found found, core::Duration took) {
+      phases_.resolve = took;
+      if (found)
+        ask(*found);
+      else
+        finish_later(std::move(found.error()));
     });
-  }
-
-  void resolved(const Resolver::Answer& answer) {
-    if (!answer) return finish_later(failed(ProbeReason::resolve, answer.error().text));
-    if (forbidden_address(answer->front())) {
-      return finish_later(
-          failed(ProbeReason::unreachable, "link-local and metadata addresses are not probed"));
-    }
-    ask(answer->front());
   }
 
   void ask(const core::IpAddress& address) {
@@ -212,10 +199,10 @@ class IcmpRun final : public ProbeRun, private Poller::Watcher, private IcmpSock
   }
 
   std::shared_ptr<Shared> shared_;
+  AddressLookup lookup_;
   Poller::Key key_;
   ProbeTask task_;
   Done done_;
-  std::optional<Resolver::Ticket> ticket_;
   std::optional<ProbeOutcome> pending_;
   std::optional<ProbeOutcome> refusal_;  // the last word of the network
   IcmpSocket* socket_ = nullptr;
@@ -224,7 +211,6 @@ class IcmpRun final : public ProbeRun, private Poller::Watcher, private IcmpSock
   std::vector<std::uint16_t> under_way_;
   std::vector<core::Duration> round_trips_;
   std::unique_ptr<Alarm> spacing_;  // only made for several packets
-  core::Time began_{};
   core::ProbePhases phases_;
 };
 
