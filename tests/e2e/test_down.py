@@ -9,17 +9,17 @@ def test_down_and_purge(engine):
     engine.clear()
     variables = engine.variables()
     stack = Stack(os.environ.get("SENTINEL_HOST_ROOT", str(ROOT)), variables["DOCKER_HOST"], variables["SENTINEL_BIND"])
-    for name in ("demo-service", "monitor", "prometheus"):
+    for name in ("demo-service", "failover", "monitor", "prometheus"):
         engine.call("POST", f"/images/{engine.image}/tag", repo=f"sentinel/{name}", tag="local")
     settings = {k: v for k, v in variables.items() if k != "DOCKER_HOST"}
 
     stack.compose("create", "--no-build", **settings)
     other = engine.create("not-ours", ["/usr/bin/demo-service"])
-    assert set(stack.ids()) == {"demo-service", "monitor", "prometheus"}
+    assert set(stack.ids()) == {"demo-service", "failover", "monitor", "prometheus", "web-1", "web-2"}
     stack.script("down")
     assert stack.ids() == {}
     kept = stack.docker("volume", "ls", "-q").split()
-    assert {"sentinel_monitor-data", "sentinel_prometheus-data"} <= set(kept)
+    assert {"sentinel_failover-data", "sentinel_monitor-data", "sentinel_prometheus-data"} <= set(kept)
 
     stack.compose("create", "--no-build", **settings)
     stack.script("down", "--purge")
