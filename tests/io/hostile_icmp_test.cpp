@@ -240,8 +240,10 @@ TEST_CASE("icmp: hundreds of probes share a socket, and a silent target keeps no
   const OwnNetwork network(GENERATE(true, false));
   HostileBed bed;
   EchoPeer peer(bed.context(), [](const auto& p) { return Packets{{right(p)}}; });
+  constexpr int probes = 300;
   std::vector<std::uint64_t> runs;
-  for (int i = 0; i < 300; ++i)
+  runs.reserve(probes);
+  for (int i = 0; i < probes; ++i)
     runs.push_back(bed.start(icmp(i % 3 == 0 ? 10s : 20s), "127.0.0.1"));
   const auto silent = bed.start(icmp(300ms), "127.0.0.9");
   for (const auto run : runs) CHECK(bed.outcome(run).verdict == Verdict::pass);
