@@ -31,11 +31,11 @@ namespace sentinel::core {
 
 // --- events ----------------------------------------------------------------------------------
 
-/// First of all: what was kept. Open incidents go on; what does not work is told again by the facts
-/// that follow; one whose subject does not appear again within 10 minutes of AlertsSynchronised
-/// ends as gone.
+/// First of all: what was kept. Open incidents go on; what does not work, and what does again, is
+/// told by the facts that follow; one whose subject does not appear again within 10 minutes of
+/// AlertsSynchronised ends as gone.
 struct AlertsRestored {
-  std::vector<Incident> open;
+  std::vector<Incident> open;  // all that are not `closed`; ended ones may have to be told yet
   std::vector<Delivery> deliveries;  // pending and dead ones
   std::vector<Silence> silences;
   std::uint64_t next_delivery = 1;
@@ -50,7 +50,7 @@ struct DeliveryStored {
   std::uint64_t id = 0;
   bool durable = false;
 };
-/// Answer to Send.
+/// Answer to Send. One that comes late still counts when it says `accepted`.
 struct Sent {
   std::uint64_t id = 0;
   SendResult result = SendResult::retry;
@@ -83,6 +83,9 @@ using AlertEvent = std::variant<AlertTick, AlertsRestored, AlertsConfigured, Ale
                                 Sent, AddSilence, EndSilence, TestReceiver, RetryDead, DropDead>;
 
 // --- actions: to be performed ------------------------------------------------------------------
+//
+// Store* and Forget* are kept in the order given: what DeliveryStored calls durable is so together
+// with all that was to be stored before it.
 
 /// Last log lines of the container. Answer EvidenceGathered; the first message waits for it, within
 /// its group wait.
@@ -110,6 +113,8 @@ struct ForgetSilence {
   std::string id;
 };
 /// One attempt. Answer Sent, within 15 s in any case.
+/// Refreshes of stateful receivers (MessageKind::reminder, and resolved after the first) were not
+/// stored and are not repeated: the next minute brings the next.
 struct Send {
   Delivery delivery;
 };
@@ -159,10 +164,20 @@ struct ReceiverView {
   std::size_t held_for_digest = 0;
 };
 
+/// What did not fit, since the start.
+struct AlertCounters {
+  std::uint64_t incidents_refused = 0;  // above max_incidents
+  std::uint64_t subjects_refused = 0;   // above max_subjects
+  std::uint64_t dead_dropped = 0;       // above max_dead
+  std::uint64_t silences_refused = 0;
+  bool operator==(const AlertCounters&) const = default;
+};
+
 class AlertCore {
  public:
   static constexpr Duration join_window = 5s;
   static constexpr std::size_t max_incidents = 10'000;   // open ones; more are counted, not kept
+  static constexpr std::size_t max_subjects = 20'000;    // that are known at a time
   static constexpr std::size_t max_deliveries = 10'000;  // pending, of all receivers
   static constexpr std::size_t max_dead = 1'000;
   static constexpr std::size_t max_silences = 1'000;
@@ -183,6 +198,7 @@ class AlertCore {
   std::vector<ReceiverView> receivers() const;
   std::vector<Delivery> deliveries() const;  // pending and dead, oldest first
   std::vector<Silence> silences() const;
+  AlertCounters counters() const;
   /// What is wrong with a silence, empty: nothing.
   std::string silence_problem(const Silence& silence) const;
 

@@ -94,7 +94,9 @@ struct SubjectOverlays {
 };
 
 /// What it needs, directly, and where it runs: the graph by which incidents find their cause.
-/// Replaces what was known. Cycles are allowed and harmless.
+/// Replaces what was known. Cycles are allowed and harmless. Services of an Engine need it, by
+/// name: that they fall silent with it is one incident. A server and its pool belong together
+/// without it. Best told before the subject's first failure.
 struct SubjectNeeds {
   Subject subject;
   std::vector<Subject> needs;  // at most 64 count
@@ -129,12 +131,24 @@ struct IncidentMember {
   bool operator==(const IncidentMember&) const = default;
 };
 
+/// What a receiver was told of an incident last, or will be by a delivery that was made.
+struct IncidentTold {
+  std::string receiver;
+  std::uint64_t sequence = 0;  // of the incident then
+  Severity severity = Severity::info;
+  std::string cause;
+  bool flapping = false;
+  bool ended = false;
+  WallTime at{};
+  bool operator==(const IncidentTold&) const = default;
+};
+
 /// One episode with one root cause.
 struct Incident {
   std::string id;  // ULID: 26 characters, ordered by beginning
   Subject root;
   std::string title;
-  Severity severity = Severity::critical;  // the worst so far
+  Severity severity = Severity::critical;  // the worst so far, of its members as well
   std::string cause;
   std::string text;  // latest
   std::string container;
@@ -148,6 +162,10 @@ struct Incident {
   std::vector<IncidentLine> lines;  // the first 10 and the newest 40
   std::string health_output;
   std::string log_tail;
+  bool flapping = false;
+  std::string merged_into;         // id of the incident of its cause, when that was found later
+  std::vector<IncidentTold> told;  // by receiver
+  bool closed = false;             // ended, and nothing is left to be told: it need not be restored
   bool operator==(const Incident&) const = default;
 };
 
@@ -253,6 +271,13 @@ struct Message {
   bool operator==(const Message&) const = default;
 };
 
+/// What a delivery leaves behind in an incident that it tells of.
+struct DeliveryCover {
+  std::string incident;
+  IncidentTold told;
+  bool operator==(const DeliveryCover&) const = default;
+};
+
 /// One receiver's copy on its way. Kept until it was accepted or given up.
 struct Delivery {
   std::uint64_t id = 0;  // grows; never used twice, restarts included
@@ -260,6 +285,7 @@ struct Delivery {
                     // its own ULID. Two copies of one thing carry the same key
   std::string receiver;
   Message message;
+  std::vector<DeliveryCover> covers;  // also those its message only counts; at most 1000
   unsigned attempts = 0;
   WallTime created{};
   WallTime changed{};            // at which the moment of detection is known: for latency
