@@ -179,7 +179,14 @@ class Monitor {
     }
     draining_ = false;
     tell();
-    alarm_.set(core_.next_deadline());
+    alarm_.set(tick_at(core_.next_deadline()));
+  }
+
+  /// With thousands of probes something is due many times a millisecond: what is due within one is
+  /// begun together, and the timer is set once for it. Rounded up, so that it never fires early.
+  static std::optional<core::Time> tick_at(std::optional<core::Time> due) {
+    if (!due || *due == core::never) return due;
+    return std::chrono::ceil<std::chrono::milliseconds>(*due);
   }
 
   struct Waiting {

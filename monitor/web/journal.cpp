@@ -1,10 +1,24 @@
 #include "web/journal.hpp"
 
 #include <algorithm>
+#include <iterator>
+#include <utility>
 
 #include "observe/observer.hpp"
 
 namespace sentinel::web {
+
+Journal::Rank Journal::rank(core::ServiceId service, const Own& own) {
+  return {own.size(), ~own.back().sequence, service};
+}
+
+void Journal::forget(core::ServiceId service) {
+  const auto it = entries_.find(service);
+  if (it == entries_.end()) return;
+  ranks_.erase(rank(service, it->second));
+  size_ -= it->second.size();
+  entries_.erase(it);
+}
 
 void Journal::on(const core::Action& action, std::int64_t unix_ms) {
   core::ServiceId service = 0;
@@ -16,10 +30,7 @@ void Journal::on(const core::Action& action, std::int64_t unix_ms) {
     service = notice->service;
     key = &notice->key;
     if (notice->kind == core::NoticeKind::service_removed) {
-      if (const auto it = entries_.find(service); it != entries_.end()) {
-        size_ -= it->second.size();
-        entries_.erase(it);
-      }
+      forget(service);
       return;
     }
   } else {
@@ -27,7 +38,8 @@ void Journal::on(const core::Action& action, std::int64_t unix_ms) {
   }
   auto line = observe::line_of(action);
   if (!line) return;
-  std::deque<JournalEntry>& own = entries_[service];
+  Own& own = entries_[service];
+  if (!own.empty()) ranks_.erase(rank(service, own));
   own.push_back({++sequence_, unix_ms, std::move(line->event),
                  key->service.empty() ? std::string{} : key->to_string(), std::move(line->msg)});
   ++size_;
@@ -35,15 +47,19 @@ void Journal::on(const core::Action& action, std::int64_t unix_ms) {
     own.pop_front();
     --size_;
   }
-  if (size_ > in_all_) {
-    // Rare: so many services that a linear search is cheap beside what they cost otherwise. Of
-    // equals the one that was quiet for the longest time gives up an entry.
-    const auto fullest = std::ranges::max_element(entries_, {}, [](const auto& e) {
-      return std::pair{e.second.size(), ~e.second.back().sequence};
-    });
-    fullest->second.pop_front();
-    --size_;
-    if (fullest->second.empty()) entries_.erase(fullest);
+  ranks_.insert(rank(service, own));
+  if (size_ <= in_all_) return;
+  // The fullest gives up its oldest entry. The order makes that cheap when thousands of services
+  // change at once.
+  const core::ServiceId fullest = std::get<core::ServiceId>(*ranks_.rbegin());
+  Own& most = entries_.at(fullest);
+  ranks_.erase(std::prev(ranks_.end()));
+  most.pop_front();
+  --size_;
+  if (most.empty()) {
+    entries_.erase(fullest);
+  } else {
+    ranks_.insert(rank(fullest, most));
   }
 }
 

@@ -6,7 +6,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <set>
 #include <string>
+#include <tuple>
 #include <unordered_map>
 #include <vector>
 
@@ -35,11 +37,18 @@ class Journal {
   std::size_t size() const { return size_; }
 
  private:
+  using Own = std::deque<JournalEntry>;
+  /// How much a service holds; of equals the one that was quiet for the longest time comes last.
+  using Rank = std::tuple<std::size_t, std::uint64_t, core::ServiceId>;
+  static Rank rank(core::ServiceId service, const Own& own);
+  void forget(core::ServiceId service);
+
   std::size_t per_service_;
   std::size_t in_all_;
   std::size_t size_ = 0;
   std::uint64_t sequence_ = 0;
-  std::unordered_map<core::ServiceId, std::deque<JournalEntry>> entries_;
+  std::unordered_map<core::ServiceId, Own> entries_;  // none is empty
+  std::set<Rank> ranks_;                              // of each of them
 };
 
 }  // namespace sentinel::web
