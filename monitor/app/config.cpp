@@ -1,7 +1,5 @@
 #include "app/config.hpp"
 
-#include <fcntl.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -13,6 +11,7 @@
 
 #include "app/config_reader.hpp"
 #include "app/kept_settings.hpp"
+#include "app/regular_file.hpp"
 #include "protocol/escape.hpp"
 
 namespace sentinel::app {
@@ -183,28 +182,8 @@ std::vector<Key> section_keys(MonitorConfig& config, std::string_view section) {
 }  // namespace
 
 std::expected<std::string, std::string> read_file(const std::string& path) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return std::unexpected("cannot be read: " + std::generic_category().message(errno));
-  struct stat info{};
-  std::string text;
-  std::string problem;
-  if (::fstat(fd, &info) != 0 || !S_ISREG(info.st_mode)) {
-    problem = "expected a regular file";
-  } else {
-    text.resize(max_yaml_bytes + 1);
-    std::size_t have = 0;
-    while (have < text.size()) {
-      const auto n = ::read(fd, text.data() + have, text.size() - have);
-      if (n < 0 && errno == EINTR) continue;
-      if (n < 0) problem = "cannot be read: " + std::generic_category().message(errno);
-      if (n <= 0) break;
-      have += static_cast<std::size_t>(n);
-    }
-    text.resize(have);
-    text.shrink_to_fit();
-  }
-  ::close(fd);
-  if (!problem.empty()) return std::unexpected(problem);
+  auto text = read_regular_file(path, max_yaml_bytes + 1);
+  if (!text) text.error().insert(0, "cannot be read: ");
   return text;
 }
 

@@ -1,11 +1,8 @@
 #include "app/secret_file.hpp"
 
-#include <fcntl.h>
-#include <unistd.h>
-
 #include <algorithm>
-#include <cerrno>
-#include <system_error>
+
+#include "app/regular_file.hpp"
 
 namespace sentinel::app {
 
@@ -13,23 +10,9 @@ namespace {
 
 std::expected<std::string, std::string> read_small_file(const std::string& path,
                                                         std::size_t max_bytes) {
-  const int fd = ::open(path.c_str(), O_RDONLY | O_CLOEXEC | O_NONBLOCK);
-  if (fd < 0) return std::unexpected(std::generic_category().message(errno));
-  std::string content(max_bytes + 1, '\0');
-  std::size_t have = 0;
-  int error = 0;
-  while (have < content.size()) {
-    const auto n = ::read(fd, content.data() + have, content.size() - have);
-    if (n < 0 && errno == EINTR) continue;
-    if (n < 0) error = errno;
-    if (n <= 0) break;
-    have += static_cast<std::size_t>(n);
-  }
-  ::close(fd);
-  if (error != 0) return std::unexpected(std::generic_category().message(error));
-  if (have > max_bytes)
+  auto content = read_regular_file(path, max_bytes + 1);
+  if (content && content->size() > max_bytes)
     return std::unexpected("expected at most " + std::to_string(max_bytes) + " bytes");
-  content.resize(have);
   return content;
 }
 

@@ -14,6 +14,7 @@
 #include <cstring>
 #include <format>
 #include <iterator>
+#include <optional>
 #include <utility>
 
 #include "core/ip.hpp"
@@ -174,9 +175,11 @@ std::string handshake_sentence(unsigned long error) {
   }
 }
 
-std::int64_t changed_at(const std::string& file) {
+/// 0: it is not there. Anything but a regular file could block us for ever: nullopt.
+std::optional<std::int64_t> changed_at(const std::string& file) {
   struct stat found{};
   if (::stat(file.c_str(), &found) != 0) return 0;
+  if (!S_ISREG(found.st_mode)) return std::nullopt;
   return std::int64_t{found.st_mtim.tv_sec} * 1'000'000'000 + found.st_mtim.tv_nsec;
 }
 
@@ -254,11 +257,16 @@ TlsContexts::~TlsContexts() = default;
 std::expected<std::shared_ptr<ssl_ctx_st>, std::string> TlsContexts::get(
     const core::TlsOptions& options) {
   // Without verification no authorities are read.
-  const auto changed = options.ca_file.empty() || !options.verify ? 0 : changed_at(options.ca_file);
-  const What what{options.verify ? options.ca_file : std::string{}, options.min_version,
-                  options.verify};
+  const std::string authorities = options.verify ? options.ca_file : std::string{};
+  const auto changed =
+      authorities.empty() ? std::optional{std::int64_t{0}} : changed_at(authorities);
+  if (!changed) {
+    return std::unexpected("the authorities in " + shown(authorities) +
+                           " cannot be read: it is no regular file");
+  }
+  const What what{authorities, options.min_version, options.verify};
   if (const auto known = entries_.find(what);
-      known != entries_.end() && known->second.changed == changed) {
+      known != entries_.end() && known->second.changed == *changed) {
     return known->second.context;
   }
   if (entries_.size() >= max_contexts) entries_.clear();
@@ -279,7 +287,7 @@ std::expected<std::shared_ptr<ssl_ctx_st>, std::string> TlsContexts::get(
     ERR_clear_error();
     if (SSL_CTX_load_verify_file(context.get(), options.ca_file.c_str()) != 1) {
       const char* why = ERR_reason_error_string(ERR_peek_last_error());
-      const int error = changed == 0 ? errno : 0;
+      const int error = *changed == 0 ? errno : 0;
       ERR_clear_error();
       return std::unexpected("the authorities in " + shown(options.ca_file) + " cannot be read: " +
                              (error != 0       ? shown(std::strerror(error))
@@ -289,7 +297,7 @@ std::expected<std::shared_ptr<ssl_ctx_st>, std::string> TlsContexts::get(
   } else if (options.verify && !load_system_store(context.get())) {
     return std::unexpected("this host's certificate authorities cannot be read");
   }
-  entries_.insert_or_assign(what, Entry{.context = context, .changed = changed});
+  entries_.insert_or_assign(what, Entry{.context = context, .changed = *changed});
   return context;
 }
 

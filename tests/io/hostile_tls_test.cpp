@@ -1,6 +1,11 @@
 // TLS and HTTPS probes: certificates that are wrong, versions that are too old, and peers that
 // break off in the handshake or do not speak TLS at all.
 
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <cstdio>
+
 #include "hostile_bed.hpp"
 #include "tls_fixture.hpp"
 
@@ -97,6 +102,11 @@ TEST_CASE("tls: an authority nobody told us of, and files that are none") {
   spec.tls.verify = true;
   spec.tls.ca_file = "/nowhere/ca.pem";
   check(bed.suffer(spec), ProbeReason::internal, "/nowhere/ca.pem");
+  const std::string pipe = "/tmp/sentinel-authorities-" + std::to_string(::getpid());
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  spec.tls.ca_file = pipe;
+  check(bed.suffer(spec), ProbeReason::internal, "no regular file");
+  std::remove(pipe.c_str());
   spec.tls.ca_file = "/proc/self/status";
   check(bed.suffer(spec), ProbeReason::internal, "/proc/self/status");
 }

@@ -1,3 +1,4 @@
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <algorithm>
@@ -238,6 +239,10 @@ TEST_CASE("a file that was named must be there and be a file") {
   CHECK(check_config_file("/tmp").error()[0].to_string().find("regular file") != std::string::npos);
   CHECK(check_config_file("/dev/zero").error()[0].to_string().find("regular file") !=
         std::string::npos);
+  const std::string pipe = "/tmp/sentinel-config-pipe-" + std::to_string(::getpid());
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  CHECK(check_config_file(pipe).error()[0].to_string().find("regular file") != std::string::npos);
+  std::remove(pipe.c_str());
 }
 
 TEST_CASE("a label stands above the file, the file above the default, limits above labels") {

@@ -1,3 +1,5 @@
+#include <fcntl.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <catch2/catch_test_macros.hpp>
@@ -223,6 +225,22 @@ TEST_CASE("secrets come from files and are never shown") {
     INFO(line);
     CHECK(errors_of(start + "    probe.x." + line + "\n").size() == 1);
   }
+}
+
+TEST_CASE("a pipe holds no secret, and nobody waits for it") {
+  const std::string pipe = "/tmp/sentinel-secret-pipe-" + std::to_string(::getpid());
+  REQUIRE(::mkfifo(pipe.c_str(), 0600) == 0);
+  const auto refused = [&] {
+    const auto errors =
+        errors_of("targets:\n  a:\n    probe.x: https://h/\n    probe.x.body_file: " + pipe + "\n");
+    return errors.size() == 1 && errors[0].to_string().find("regular file") != std::string::npos;
+  };
+  CHECK(refused());
+  // One who could write, and has nothing to say yet.
+  const int writer = ::open(pipe.c_str(), O_RDWR | O_CLOEXEC);
+  CHECK(refused());
+  ::close(writer);
+  std::remove(pipe.c_str());
 }
 
 TEST_CASE("ten thousand targets are read, one more is refused") {
