@@ -20,14 +20,10 @@ using core::NatTable;
 
 constexpr int attempts = 20;  // at a list that changes while it is read
 constexpr std::size_t longest_name = 64;
+constexpr std::size_t many_changes = 16;
 constexpr std::size_t keys_at_once = 64;  // each is answered by a message of about 4 KiB of space
 
 Family family_of(std::uint8_t number) { return number == AF_INET ? Family::v4 : Family::v6; }
-
-struct SetList {
-  std::vector<std::string> names;
-  std::uint64_t sticky_ms = 0;
-};
 
 /// What a message of a transaction was about, for people.
 std::string about(NetlinkWriter& writer, std::size_t number) {
@@ -105,7 +101,10 @@ class NatKernel::Impl {
     // Events of each element would only fill our own ears.
     if (watch_) watch_->pause();
     auto done = transact();
-    if (watch_) watch_->resume();
+    if (watch_) {
+      watch_->resume();
+      watch_->look();
+    }
     if (done) hairpin_ = table.hairpin;
     return done;
   }
@@ -114,26 +113,21 @@ class NatKernel::Impl {
     if (!hairpin_) return std::unexpected(Error{"the NAT table is not known yet", ENOENT});
     if (changes.empty()) return NatTransaction{};
     const core::Time begin = now();
-    bool nets = false;
+    std::optional<std::set<core::IpPrefix>> hairpin;  // where it changes
     for (const auto& change : changes) {
-      nets = nets || std::holds_alternative<core::SetHairpin>(change);
-    }
-    std::set<core::IpPrefix> hairpin;
-    if (nets) {
-      hairpin = *hairpin_;
-      for (const auto& change : changes) {
-        const auto* net = std::get_if<core::SetHairpin>(&change);
-        if (net == nullptr) continue;
-        if (net->present) hairpin.insert(net->prefix);
-        if (!net->present) hairpin.erase(net->prefix);
-      }
+      const auto* net = std::get_if<core::SetHairpin>(&change);
+      if (net == nullptr) continue;
+      if (!hairpin) hairpin = hairpin_;
+      if (net->present) hairpin->insert(net->prefix);
+      if (!net->present) hairpin->erase(net->prefix);
     }
     writer_.clear();
     writer_.begin_transaction();
-    write_nat_changes(writer_, options_, changes, hairpin);
+    write_nat_changes(writer_, options_, changes, hairpin ? *hairpin : *hairpin_);
     writer_.end_transaction();
-    auto done = transact(begin);
-    if (done && nets) hairpin_ = std::move(hairpin);
+    auto done =
+        watch_ && changes.size() >= many_changes ? transact_unheard(begin) : transact(begin);
+    if (done && hairpin) hairpin_ = std::move(hairpin);
     return done;
   }
 
@@ -221,6 +215,30 @@ class NatKernel::Impl {
         Error{std::format("{}{}: {}", lost ? "the NAT table" : "the kernel refused the NAT table",
                           lost ? "" : about(writer_, message), error.text),
               error.code});
+  }
+
+  /// The kernel writes a message about each element when somebody listens, which takes it as long
+  /// as the change itself: so we do not, for that moment. Whether somebody else was at work in it
+  /// is told by the number of the ruleset's generation.
+  std::expected<NatTransaction, Error> transact_unheard(core::Time begin) {
+    const auto before = generation();
+    watch_->pause();
+    auto done = transact(begin);
+    watch_->resume();
+    const auto after = generation();
+    if (!before || !after || *after - *before > 1) watch_->look();
+    return done;
+  }
+
+  /// One more after each transaction of anybody in this network namespace.
+  std::optional<std::uint32_t> generation() {
+    NetlinkWriter request;
+    request.message(nft_message(NFT_MSG_GETGEN), NLM_F_ACK, AF_UNSPEC);
+    std::optional<std::uint32_t> number;
+    const auto read = socket_.dump(request, [&](const nlmsghdr& message) {
+      number = be32(find(attributes(message), NFTA_GEN_ID));
+    });
+    return read ? number : std::nullopt;
   }
 
   /// Reads a list until it did not change meanwhile; `clear` begins anew.

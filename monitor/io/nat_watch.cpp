@@ -44,7 +44,10 @@ class Watch final : public NatWatch, public std::enable_shared_from_this<Watch> 
   void pause() override { socket_.leave(NFNLGRP_NFTABLES); }
 
   void resume() override {
-    lost_ = !socket_.join(NFNLGRP_NFTABLES).has_value();
+    if (!socket_.join(NFNLGRP_NFTABLES)) look();
+  }
+
+  void look() override {
     asio::post(descriptor_.get_executor(), [weak = weak_from_this()] {
       if (const auto self = weak.lock()) self->check();
     });
@@ -92,7 +95,6 @@ class Watch final : public NatWatch, public std::enable_shared_from_this<Watch> 
   std::function<bool()> intact_;
   bool deleted_ = false;
   bool changed_ = false;
-  bool lost_ = false;
 };
 
 }  // namespace

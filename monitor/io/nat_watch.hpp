@@ -27,9 +27,11 @@ class NatWatch {
       std::function<void(std::string)> on_foreign, std::function<bool()> intact);
   virtual ~NatWatch() = default;
 
-  /// No events until resume(), which looks whether the table is intact.
+  /// No events until resume(): for transactions of our own that would cause many.
   virtual void pause() = 0;
   virtual void resume() = 0;
+  /// Asks soon whether the table is intact, as something may have been missed.
+  virtual void look() = 0;
 };
 
 }  // namespace sentinel::io

@@ -435,6 +435,12 @@ TEST_CASE("what others do to the table is heard of, what we do is not") {
 
   done(kernel->apply({core::SetLive{one + 5, true}}));
   done(kernel->apply({core::SetLive{one + 5, false}}));
+  for (const bool live : {true, false}) {
+    std::vector<core::NatChange> many;
+    for (core::Mark mark = one + 100; mark < one + 200; ++mark)
+      many.emplace_back(core::SetLive{mark, live});
+    done(kernel->apply(many));
+  }
   shell("nft add table ip other && nft add chain ip other sentinel && nft add table ip sentinel2");
   context.run_for(std::chrono::milliseconds{100});
   CHECK(heard.empty());
