@@ -1,4 +1,4 @@
-# The demo service without its sockets, and the rules Prometheus loads.
+# The demo service without its sockets, the rules Prometheus loads, and the units systemd loads.
 sentinel_test(unit_demo unit LINK demo_service SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/demo_app_test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/demo_duration_test.cpp
@@ -12,5 +12,8 @@ add_test(NAME "unit: alert rules fire when they should"
     ${PROJECT_SOURCE_DIR}/tests/rules/failover_test.yml)
 add_test(NAME "unit: alerts, runbooks, dashboard and metrics belong together"
   COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tests/rules/check_assets.py)
+add_test(NAME "unit: systemd takes the units, and they share no directory"
+  COMMAND ${Python3_EXECUTABLE} ${PROJECT_SOURCE_DIR}/tests/rules/check_units.py)
 set_tests_properties("unit: alert rules fire when they should"
-  "unit: alerts, runbooks, dashboard and metrics belong together" PROPERTIES LABELS unit)
+  "unit: alerts, runbooks, dashboard and metrics belong together"
+  "unit: systemd takes the units, and they share no directory" PROPERTIES LABELS unit)
