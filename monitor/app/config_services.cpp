@@ -60,6 +60,8 @@ std::vector<Key> service_keys(core::ServiceSettings& s, const protocol::Settings
          s.trial = *parsed;
          return {};
        }},
+      {"depends-on",
+       [&s](std::string_view v) { return assign(parse_service_list(v), s.depends_on); }},
       {"heal.backoff",
        [&](std::string_view v) { return assign(parse_backoff(v, limits.backoff), s.backoff); }},
   };

@@ -20,6 +20,13 @@ constexpr std::size_t max_targets = 10'000;
 constexpr std::size_t max_windows = 256;
 constexpr std::size_t max_patterns = 64;
 
+template <class Parsed, class Target>
+std::expected<void, Error> assign(Parsed&& parsed, Target& target) {
+  if (!parsed) return std::unexpected(std::move(parsed.error()));
+  target = std::move(*parsed);
+  return {};
+}
+
 void read_target(FileReader& reader, const YamlNode& name, const YamlNode& node,
                  const protocol::SettingsLimits& limits, core::TargetInfo& target) {
   const std::string prefix = join_key("targets", name.scalar);
@@ -38,11 +45,15 @@ void read_target(FileReader& reader, const YamlNode& name, const YamlNode& node,
                      return {};
                    },
                    {.list = ListStyle::none});
+    } else if (key.scalar == "depends-on") {
+      reader.value(value, join_key(prefix, "depends-on"), [&](std::string_view v) {
+        return assign(protocol::parse_service_list(v), target.settings.depends_on);
+      });
     } else if (key.scalar.starts_with("heal")) {
       reader.error(key.at, join_key(prefix, key.scalar),
                    "expected in services only: a target is watched and never healed");
     } else {
-      reader.unknown(key, prefix, {"group", "probe.NAME"});
+      reader.unknown(key, prefix, {"group", "depends-on", "probe.NAME"});
     }
   });
   if (!mapping) return;
@@ -75,13 +86,6 @@ std::expected<void, Error> set_patterns(std::string_view text, std::vector<std::
         "most " +
         std::to_string(max_patterns) + " of them");
   target.assign(words.begin(), words.end());
-  return {};
-}
-
-template <class Parsed, class Target>
-std::expected<void, Error> assign(Parsed&& parsed, Target& target) {
-  if (!parsed) return std::unexpected(std::move(parsed.error()));
-  target = std::move(*parsed);
   return {};
 }
 

@@ -288,6 +288,44 @@ ServiceView Core::Impl::view(const Service& s) const {
   return v;
 }
 
+std::vector<ServiceKey> Core::Impl::needs(const Service& s) const {
+  std::vector<ServiceKey> out;
+  // All replicas: any of them may be the one that it used.
+  const auto add = [&](std::string_view name) {
+    const auto slash = name.find('/');
+    ServiceKey first{.project = s.key.project, .service = std::string(name), .replica = 0};
+    if (slash != std::string_view::npos) {
+      first.project = name.substr(0, slash);
+      first.service = name.substr(slash + 1);
+    }
+    for (auto it = keys_.lower_bound(first);
+         it != keys_.end() && it->first.project == first.project &&
+         it->first.service == first.service;
+         ++it)
+      out.push_back(it->first);
+  };
+  const Container* c = current(s);
+  const ServiceSettings* settings = s.target       ? &s.target->settings
+                                    : c != nullptr ? &c->info->settings
+                                                   : nullptr;
+  if (settings == nullptr) return out;
+  if (settings->depends_on) {
+    for (const std::string& name : *settings->depends_on) add(name);
+  } else if (c != nullptr) {
+    for (const std::string& name : c->info->depends_on) add(name);
+    if (c->info->network_of) {
+      const auto owner = containers_.find(*c->info->network_of);
+      if (owner != containers_.end() && owner->second.service != 0)
+        out.push_back(services_.at(owner->second.service).key);
+    }
+  }
+  std::ranges::sort(out);
+  const auto repeated = std::ranges::unique(out);
+  out.erase(repeated.begin(), repeated.end());
+  std::erase(out, s.key);
+  return out;
+}
+
 Core::Core(Config config) : impl_(std::make_unique<Impl>(config)) {}
 Core::~Core() = default;
 
@@ -317,6 +355,22 @@ std::vector<ServiceView> Core::find(std::string_view name) const {
         (!key.project.empty() && name == key.project + "/" + key.service)) {
       out.push_back(impl_->view(s));
     }
+  }
+  return out;
+}
+
+std::optional<ServiceView> Core::service(ServiceId id) const {
+  const auto it = impl_->services_.find(id);
+  if (it == impl_->services_.end()) return std::nullopt;
+  return impl_->view(it->second);
+}
+
+std::vector<ServiceNeeds> Core::needs() const {
+  std::vector<ServiceNeeds> out;
+  out.reserve(impl_->services_.size());
+  for (const auto& [key, id] : impl_->keys_) {
+    const Service& s = impl_->services_.at(id);
+    out.push_back({key, s.target != nullptr, impl_->needs(s)});
   }
   return out;
 }

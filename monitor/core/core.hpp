@@ -59,6 +59,15 @@ struct ServiceView {
   std::string decision;  // in plain words: what will be done or why nothing is
 };
 
+/// What a service needs, directly; see ServiceSettings::depends_on. Only services that are watched
+/// are named.
+struct ServiceNeeds {
+  ServiceKey key;
+  bool target = false;            // no container
+  std::vector<ServiceKey> needs;  // ordered; never the service itself
+  bool operator==(const ServiceNeeds&) const = default;
+};
+
 class Core {
  public:
   explicit Core(Config config);
@@ -85,6 +94,10 @@ class Core {
   std::vector<ServiceView> services() const;
   /// By `project/service[/replica]`, shorter where unique. Empty: unknown; several: ambiguous.
   std::vector<ServiceView> find(std::string_view name) const;
+  /// nullopt: gone.
+  std::optional<ServiceView> service(ServiceId id) const;
+  /// Of all services, ordered by key. Cost as of services().
+  std::vector<ServiceNeeds> needs() const;
 
  private:
   class Impl;

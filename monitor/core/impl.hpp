@@ -27,6 +27,7 @@ class Core::Impl {
 
   void on(Event event, Time now, Actions& out);
   std::optional<Time> next_deadline() const;
+  std::vector<ServiceKey> needs(const Service&) const;
   ServiceView view(const Service& service) const;
 
   Config config_;

@@ -113,6 +113,9 @@ struct ServiceSettings {
   Budget budget;
   Duration trial = 1h;  // 0: never
   Backoff backoff;
+  /// Services it needs, `service` of the same project or `project/service`; none: what Compose and
+  /// the network say (ContainerInfo).
+  std::optional<std::vector<std::string>> depends_on;
   std::vector<ProbeSpec> probes;
   bool operator==(const ServiceSettings&) const = default;
 };
@@ -139,7 +142,9 @@ struct ContainerInfo {
   bool own = false;  // the container this process runs in
   RestartPolicy restart_policy = RestartPolicy::no;
   std::optional<HealthCheck> health_check;
-  Duration stop_timeout = 10s;  // the container's own
+  Duration stop_timeout = 10s;            // the container's own
+  std::vector<std::string> depends_on;    // Compose services of its project, at most 64
+  std::optional<ContainerId> network_of;  // whose network namespace it shares
   ServiceSettings settings;
   std::vector<std::string> warnings;  // about labels, complete sentences, already escaped
 };

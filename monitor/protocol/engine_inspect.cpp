@@ -4,6 +4,7 @@
 
 #include "protocol/engine_json.hpp"
 #include "protocol/escape.hpp"
+#include "protocol/settings_text.hpp"
 
 namespace sentinel::protocol {
 namespace {
@@ -47,6 +48,25 @@ core::ServiceKey read_key(const Labels& labels, const std::string& container_nam
   }
   if (auto name = service_name(labels)) key.service = std::move(*name);
   return key;
+}
+
+/// Compose writes `db:service_healthy:true,cache:service_started:false` (compose-go,
+/// types.DependsOnConfig). What is no service's name is left out.
+std::vector<std::string> read_depends_on(std::string_view text) {
+  constexpr std::size_t most = 64;
+  std::vector<std::string> out;
+  for (const std::string_view entry : text::split(text, ',', most)) {
+    if (auto name = parse_service_name(entry.substr(0, entry.find(':'))); name && out.size() < most)
+      out.push_back(std::move(*name));
+  }
+  return out;
+}
+
+/// `container:ID`, which the Engine writes as a full id whatever was asked for.
+std::optional<core::ContainerId> read_network_of(std::string_view mode) {
+  constexpr std::string_view prefix = "container:";
+  if (!mode.starts_with(prefix)) return std::nullopt;
+  return core::ContainerId::parse(mode.substr(prefix.size()));
 }
 
 /// Docker writes 0 for "inherit", and its defaults are 30 s, 30 s, 0 s and 3 (moby,
@@ -180,6 +200,9 @@ std::expected<core::ContainerFacts, Error> parse_inspect(std::string_view text,
                      !find_label(labels, "com.docker.swarm.service.id").empty();
   info->own = context.own.container == *id;
   info->key = read_key(labels, info->name);
+  if (!info->key.project.empty())
+    info->depends_on = read_depends_on(find_label(labels, "com.docker.compose.depends_on"));
+  info->network_of = read_network_of(host["NetworkMode"].text());
   core::ServiceSettings start = context.settings.for_service(info->key.project, info->key.service);
   start.enabled = start.enabled || context.settings.watch_all;
   AppliedLabels applied = apply_labels(labels, start, context.settings.limits, info->name);

@@ -73,6 +73,10 @@ std::string format_ladder(const std::vector<core::Rung>&);
 Parsed<core::FailureSet> parse_failure_set(std::string_view text);
 std::string format_failure_set(const core::FailureSet&);
 
+/// `db,shop/cache`: services, of another project with its name; at most 64, or `none`.
+Parsed<std::vector<std::string>> parse_service_list(std::string_view text);
+std::string format_service_list(const std::vector<std::string>&);
+
 /// 1 to 64 letters, digits, `-` or `_`.
 Parsed<std::string> parse_probe_name(std::string_view text);
 

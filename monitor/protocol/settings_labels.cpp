@@ -14,7 +14,7 @@ constexpr std::string_view prefix = "sentinel.";
 constexpr std::string_view probe_prefix = "probe.";
 constexpr std::size_t shown_value_bytes = 80;
 
-constexpr std::array<std::string_view, 11> service_keys{"enable",
+constexpr std::array<std::string_view, 12> service_keys{"enable",
                                                         "name",
                                                         "heal",
                                                         "heal.on",
@@ -24,9 +24,9 @@ constexpr std::array<std::string_view, 11> service_keys{"enable",
                                                         "heal.verify-timeout",
                                                         "heal.budget",
                                                         "heal.trial",
-                                                        "heal.backoff"};
-constexpr std::array<std::string_view, 3> later_keys{"depends-on", "failover.pool",
-                                                     "failover.port"};
+                                                        "heal.backoff",
+                                                        "depends-on"};
+constexpr std::array<std::string_view, 2> later_keys{"failover.pool", "failover.port"};
 
 /// Levenshtein distance, given up above `most`.
 std::size_t distance(std::string_view a, std::string_view b, std::size_t most) {
@@ -150,6 +150,10 @@ struct Applier {
     } else if (key == "heal.backoff") {
       value(label, parse_backoff(text, limits.backoff), format_backoff(s.backoff),
             [&s](const auto& v) { s.backoff = v; });
+    } else if (key == "depends-on") {
+      value(label, parse_service_list(text),
+            s.depends_on ? format_service_list(*s.depends_on) : "what Compose and the network say",
+            [&s](const auto& v) { s.depends_on = v; });
     } else if (std::ranges::find(later_keys, key) != later_keys.end()) {
       warnings.add(label.first, label.second, "this label is not supported yet; it is ignored");
     } else {

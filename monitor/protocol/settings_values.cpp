@@ -242,4 +242,30 @@ Parsed<std::string> parse_service_name(std::string_view text) {
   return std::string(text);
 }
 
+Parsed<std::vector<std::string>> parse_service_list(std::string_view text) {
+  constexpr std::size_t most = 64;
+  std::vector<std::string> out;
+  if (text == "none") return out;
+  for (const std::string_view name : text::split(text, ',', most + 1)) {
+    const auto slash = name.find('/');
+    const bool good =
+        parse_service_name(slash == std::string_view::npos ? name : name.substr(slash + 1)) &&
+        (slash == std::string_view::npos || parse_service_name(name.substr(0, slash)));
+    if (!good || out.size() >= most) {
+      return expected_form(
+          "at most 64 services, comma separated, each as SERVICE or "
+          "PROJECT/SERVICE, or none");
+    }
+    out.emplace_back(name);
+  }
+  return out;
+}
+
+std::string format_service_list(const std::vector<std::string>& services) {
+  if (services.empty()) return "none";
+  std::string out;
+  for (const std::string& name : services) out += (out.empty() ? "" : ",") + name;
+  return out;
+}
+
 }  // namespace sentinel::protocol

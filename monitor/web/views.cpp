@@ -53,6 +53,8 @@ Json settings_json(const core::ServiceSettings& s) {
   json["heal.budget"] = protocol::format_budget(s.budget);
   json["heal.trial"] = protocol::format_duration(s.trial);
   json["heal.backoff"] = protocol::format_backoff(s.backoff);
+  json["depends-on"] =
+      s.depends_on ? Json(protocol::format_service_list(*s.depends_on)) : Json(nullptr);
   for (const core::ProbeSpec& probe : s.probes) {
     const std::string prefix = "probe." + probe.name;
     json[prefix] = probe.url;

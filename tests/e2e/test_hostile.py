@@ -100,7 +100,7 @@ def test_text_log_lines_are_one_line_each(rig):
 def test_bad_labels_warn_and_everything_else_goes_on(rig):
     web = rig.healthy("web", labels={
         "sentinel.heal.budget": "lots", "sentinel.heal.stop-timeout": "-5", "sentinel.heal.bugdet": "1/1m",
-        "sentinel.heal.on": "sunday", "sentinel.heal.backoff": "5m..1s", "sentinel.depends-on": "db"})
+        "sentinel.heal.on": "sunday", "sentinel.heal.backoff": "5m..1s", "sentinel.failover.pool": "db"})
     monitor = rig.monitor()
     monitor.wait_state(web.name, "healthy")
     warnings = [line["msg"] for line in monitor.log("label_warning", web.name)]
@@ -111,7 +111,7 @@ def test_bad_labels_warn_and_everything_else_goes_on(rig):
     assert "=lots" in by_label["sentinel.heal.budget"]
     assert "expected" in by_label["sentinel.heal.budget"] and "5/15m" in by_label["sentinel.heal.budget"]
     assert "did you mean sentinel.heal.budget?" in by_label["sentinel.heal.bugdet"]
-    assert "not supported yet" in by_label["sentinel.depends-on"]
+    assert "not supported yet" in by_label["sentinel.failover.pool"]
     assert monitor.service(web.name)["settings"]["heal.budget"] == "5/15m"
     web.simulate("unhealthy")
     healed(monitor, web.name)

@@ -72,6 +72,24 @@ TEST_CASE("an inspect in full") {
   CHECK(f.status.address == "172.21.0.3");  // by network name
 }
 
+TEST_CASE("what a container needs: Compose's graph and the network it shares") {
+  CHECK(facts({}).info->depends_on.empty());
+  CHECK(facts({}).info->network_of == std::nullopt);
+  Parts parts;
+  parts.labels = R"({"com.docker.compose.project":"shop","com.docker.compose.service":"web",
+      "com.docker.compose.depends_on":"db:service_healthy:true,,a b:x,cache:service_started:false"})";
+  parts.host = R"({"NetworkMode":"container:)" + std::string(64, 'b') + R"("})";
+  const auto f = facts(parts);
+  CHECK(f.info->depends_on == std::vector<std::string>{"db", "cache"});
+  REQUIRE(f.info->network_of);
+  CHECK(f.info->network_of->hex() == std::string(64, 'b'));
+  // Without a project the names mean nothing; a short id may lead to an impostor.
+  parts.labels = R"({"com.docker.compose.depends_on":"db:service_healthy:true"})";
+  parts.host = R"({"NetworkMode":"container:db"})";
+  CHECK(facts(parts).info->depends_on.empty());
+  CHECK(facts(parts).info->network_of == std::nullopt);
+}
+
 TEST_CASE("an address within reach") {
   InspectContext context;
   context.own.container = core::ContainerId::parse(std::string(64, 'b'));

@@ -127,3 +127,19 @@ TEST_CASE("names") {
   for (const char* bad : {"", "a/b", "a b", "a\nb", "\"", "\xC3\xA9"})
     CHECK_FALSE(parse_service_name(bad));
 }
+
+TEST_CASE("lists of services") {
+  using Names = std::vector<std::string>;
+  CHECK(parse_service_list("none") == Names{});
+  CHECK(parse_service_list("db") == Names{"db"});
+  CHECK(parse_service_list("db, shop/cache") == Names{"db", "shop/cache"});
+  CHECK(format_service_list({"db", "shop/cache"}) == "db,shop/cache");
+  CHECK(format_service_list({}) == "none");
+  for (const char* bad : {"", ",", "db,", "/db", "shop/", "a/b/c", "d b", "d\x01"}) {
+    INFO(bad);
+    CHECK_FALSE(parse_service_list(bad));
+  }
+  std::string many;
+  for (int i = 0; i < 65; ++i) many += (i > 0 ? "," : "") + std::string("s") + std::to_string(i);
+  CHECK_FALSE(parse_service_list(many));
+}
