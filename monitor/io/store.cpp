@@ -22,8 +22,6 @@ namespace asio = boost::asio;
 
 namespace {
 
-constexpr core::Duration first_retry = std::chrono::milliseconds{250};
-constexpr core::Duration last_retry = std::chrono::seconds{30};
 constexpr core::Duration stop_wait = std::chrono::seconds{1};
 
 /// A record that says nothing needs no row.
@@ -138,20 +136,10 @@ class Store::Impl : public std::enable_shared_from_this<Impl> {
   /// Opens the file; a corrupt one is replaced. Without the lock; by whichever thread owns the file
   /// just then.
   std::optional<StoreFault> connect() {
-    auto opened = StoreFile::open(path_);
-    if (!opened && opened.error().kind == StoreFault::Kind::corrupt) {
-      const auto aside = move_corrupt_aside(path_);
-      if (!aside) {
-        return StoreFault{StoreFault::Kind::corrupt, opened.error().text + "; " + aside.error()};
-      }
-      {
-        const std::lock_guard lock(mutex_);
-        report(std::format("the data in {} was damaged ({}): moved to {}, beginning anew", path_,
-                           opened.error().text, *aside),
-               true);
-      }
-      opened = StoreFile::open(path_);
-    }
+    auto opened = open_or_replace(path_, StoreFile::open, [this](std::string text) {
+      const std::lock_guard lock(mutex_);
+      report(std::move(text), true);
+    });
     if (!opened) return opened.error();
     file_.emplace(*std::move(opened));
     return std::nullopt;
@@ -172,9 +160,9 @@ class Store::Impl : public std::enable_shared_from_this<Impl> {
   }
 
   void run() {
-    auto retry = first_retry;
+    RetryPace pace;
     std::unique_lock lock(mutex_);
-    auto retry_at = now() + retry;
+    auto retry_at = now() + pace.next();
     while (true) {
       if (stats_.durable) {
         wake_.wait(lock, [this] { return stopping_ || has_work(); });
@@ -186,10 +174,9 @@ class Store::Impl : public std::enable_shared_from_this<Impl> {
       }
       if (stopping_ && (!stats_.durable || !has_work())) break;
       if (write(lock)) {
-        retry = first_retry;
+        pace.reset();
       } else {
-        retry_at = now() + retry;
-        retry = std::min(retry * 2, last_retry);
+        retry_at = now() + pace.next();
       }
     }
     lock.unlock();

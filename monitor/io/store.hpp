@@ -31,19 +31,13 @@
 #include "core/event.hpp"
 #include "core/time.hpp"
 #include "io/error.hpp"
+#include "io/storage.hpp"
 
 namespace boost::asio {
 class io_context;
 }
 
 namespace sentinel::io {
-
-/// A change worth telling people about. Texts are sentences; they hold paths and SQLite's messages.
-struct StoreReport {
-  bool durable = false;  // whether intents are durable from now on
-  std::string text;
-  bool lost = false;  // what was stored earlier is gone, wholly or in part
-};
 
 struct StoreStats {
   bool durable = false;

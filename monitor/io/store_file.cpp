@@ -1,32 +1,26 @@
 #include "io/store_file.hpp"
 
-#include <sqlite3.h>
-
 #include <algorithm>
 #include <array>
 #include <charconv>
 #include <chrono>
-#include <filesystem>
-#include <format>
-#include <mutex>
 #include <optional>
 #include <string_view>
-#include <system_error>
+
+#include "io/database.hpp"
 
 namespace sentinel::io {
 
 namespace {
 
 constexpr int application_id = 0x53'4E'54'4C;  // "SNTL"
-constexpr int lock_wait_ms = 2000;
 constexpr std::size_t max_name = 1024;
 constexpr std::size_t max_spent = 1000;  // entries of budget_left; a budget has 100 at most
 constexpr unsigned max_replica = 1'000'000;
 constexpr core::Duration longest = std::chrono::years{10};
-constexpr std::size_t corrupt_files_kept = 3;
 
 // One entry per version; never changed once released.
-constexpr std::array migrations{
+constexpr std::array<const char*, 1> migrations{
     R"sql(
 CREATE TABLE service (
   project TEXT NOT NULL,
@@ -96,129 +90,6 @@ std::optional<std::vector<core::Duration>> split(std::string_view text) {
     text.remove_prefix(std::min(part.size() + 1, text.size()));
   }
   return result;
-}
-
-struct CloseDatabase {
-  void operator()(sqlite3* database) const { sqlite3_close(database); }
-};
-struct FinalizeStatement {
-  void operator()(sqlite3_stmt* statement) const { sqlite3_finalize(statement); }
-};
-using Database = std::unique_ptr<sqlite3, CloseDatabase>;
-using StatementHandle = std::unique_ptr<sqlite3_stmt, FinalizeStatement>;
-
-StoreFault fault_of(sqlite3* database, std::string_view doing) {
-  const int code = sqlite3_errcode(database) & 0xFF;
-  const bool corrupt = code == SQLITE_CORRUPT || code == SQLITE_NOTADB;
-  const auto* why =
-      code == SQLITE_BUSY ? "another process uses the file" : sqlite3_errmsg(database);
-  return {corrupt ? StoreFault::Kind::corrupt : StoreFault::Kind::unavailable,
-          std::format("{}: {}", doing, why)};
-}
-
-/// A prepared statement. Bound text must live until step().
-class Statement {
- public:
-  Statement() = default;
-  Statement(sqlite3* database, std::string_view sql) {
-    sqlite3_stmt* raw = nullptr;
-    sqlite3_prepare_v3(database, sql.data(), static_cast<int>(sql.size()),
-                       SQLITE_PREPARE_PERSISTENT, &raw, nullptr);
-    handle_.reset(raw);
-  }
-
-  explicit operator bool() const { return handle_ != nullptr; }
-
-  Statement& bind(int index, std::string_view text) {
-    sqlite3_bind_text(handle_.get(), index, text.data(), static_cast<int>(text.size()), nullptr);
-    return *this;
-  }
-  Statement& bind(int index, std::int64_t number) {
-    sqlite3_bind_int64(handle_.get(), index, number);
-    return *this;
-  }
-
-  /// SQLITE_ROW, SQLITE_DONE or an error.
-  int step() { return sqlite3_step(handle_.get()); }
-  /// For statements without rows: runs and makes ready for the next use.
-  bool run() {
-    const bool done = step() == SQLITE_DONE;
-    sqlite3_reset(handle_.get());
-    sqlite3_clear_bindings(handle_.get());
-    return done;
-  }
-
-  std::int64_t integer(int column) const { return sqlite3_column_int64(handle_.get(), column); }
-  std::string text(int column) const {
-    const auto* bytes = reinterpret_cast<const char*>(sqlite3_column_text(handle_.get(), column));
-    const auto size = static_cast<std::size_t>(sqlite3_column_bytes(handle_.get(), column));
-    return bytes == nullptr ? std::string{} : std::string(bytes, size);
-  }
-
- private:
-  StatementHandle handle_;
-};
-
-bool execute(sqlite3* database, const char* sql) {
-  return sqlite3_exec(database, sql, nullptr, nullptr, nullptr) == SQLITE_OK;
-}
-
-void configure_library() {
-  static std::once_flag once;
-  std::call_once(once, [] {
-    sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
-    sqlite3_config(SQLITE_CONFIG_LOOKASIDE, 128, 32);  // 4 KiB a connection in place of 48
-  });
-}
-
-std::expected<void, StoreFault> migrate(sqlite3* database) {
-  std::int64_t identity = 0;
-  std::int64_t tables = 0;
-  {
-    Statement query(database, "PRAGMA application_id");
-    if (!query || query.step() != SQLITE_ROW)
-      return std::unexpected(fault_of(database, "reading the header"));
-    identity = query.integer(0);
-    Statement count(database, "SELECT count(*) FROM sqlite_schema");
-    if (!count || count.step() != SQLITE_ROW)
-      return std::unexpected(fault_of(database, "reading the schema"));
-    tables = count.integer(0);
-  }
-  if (identity != application_id && tables != 0) {
-    return std::unexpected(
-        StoreFault{StoreFault::Kind::foreign, "this is another program's database"});
-  }
-  if (!execute(database, "BEGIN IMMEDIATE"))
-    return std::unexpected(fault_of(database, "beginning"));
-  if (!execute(database, std::format("PRAGMA application_id = {}", application_id).c_str()) ||
-      !execute(database,
-               "CREATE TABLE IF NOT EXISTS schema_version (version INTEGER NOT NULL) STRICT")) {
-    return std::unexpected(fault_of(database, "creating the schema"));
-  }
-  std::int64_t version = 0;
-  {
-    Statement query(database, "SELECT max(version) FROM schema_version");
-    if (!query || query.step() != SQLITE_ROW)
-      return std::unexpected(fault_of(database, "reading the schema's version"));
-    version = query.integer(0);
-  }
-  constexpr auto known = static_cast<std::int64_t>(migrations.size());
-  if (version < 0 || version > known) {
-    return std::unexpected(
-        StoreFault{StoreFault::Kind::foreign,
-                   std::format("it was written by a newer Sentinel (schema {}, this one knows {})",
-                               version, known)});
-  }
-  for (auto next = version; next < known; ++next) {
-    if (!execute(database, migrations.at(static_cast<std::size_t>(next))) ||
-        !execute(database,
-                 std::format("INSERT INTO schema_version VALUES ({})", next + 1).c_str())) {
-      return std::unexpected(fault_of(database, "updating the schema"));
-    }
-  }
-  if (!execute(database, "COMMIT"))
-    return std::unexpected(fault_of(database, "committing the schema"));
-  return {};
 }
 
 }  // namespace
@@ -313,36 +184,11 @@ StoreFile::StoreFile(StoreFile&&) noexcept = default;
 StoreFile& StoreFile::operator=(StoreFile&&) noexcept = default;
 
 std::expected<StoreFile, StoreFault> StoreFile::open(const std::string& path) {
-  configure_library();
-  sqlite3* raw = nullptr;
-  const int flags =
-      SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_EXRESCODE;
-  const int opened = sqlite3_open_v2(path.c_str(), &raw, flags, nullptr);
+  auto opened =
+      open_database(path, {.application_id = application_id, .migrations = migrations});
+  if (!opened) return std::unexpected(opened.error());
   auto impl = std::make_unique<Impl>();
-  impl->database.reset(raw);
-  if (opened != SQLITE_OK) {
-    return std::unexpected(StoreFault{StoreFault::Kind::unavailable,
-                                      raw == nullptr ? "out of memory" : sqlite3_errmsg(raw)});
-  }
-  sqlite3_busy_timeout(raw, lock_wait_ms);
-  // The exclusive lock comes first: WAL then needs no shared memory, and a second monitor on this
-  // file is told so.
-  if (!execute(raw,
-               "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; "
-               "PRAGMA cache_size=-128;"
-               "PRAGMA mmap_size=0; PRAGMA temp_store=MEMORY; PRAGMA wal_autocheckpoint=64;"
-               "PRAGMA journal_size_limit=1048576; PRAGMA trusted_schema=OFF; PRAGMA "
-               "cell_size_check=ON")) {
-    return std::unexpected(impl->fault("opening"));
-  }
-  {
-    Statement check(raw, "PRAGMA quick_check(1)");
-    if (!check || check.step() != SQLITE_ROW) return std::unexpected(impl->fault("checking"));
-    if (const auto verdict = check.text(0); verdict != "ok") {
-      return std::unexpected(StoreFault{StoreFault::Kind::corrupt, "checking: " + verdict});
-    }
-  }
-  if (auto migrated = migrate(raw); !migrated) return std::unexpected(migrated.error());
+  impl->database = std::move(*opened);
   if (!impl->prepare()) {
     // The schema says it is ours and is not: damaged or tampered with.
     return std::unexpected(StoreFault{StoreFault::Kind::corrupt, impl->fault("preparing").text});
@@ -411,46 +257,7 @@ std::expected<StoreContents, StoreFault> StoreFile::load(std::size_t max_service
 }
 
 std::expected<void, StoreFault> StoreFile::write(const StoreBatch& batch) {
-  auto* const database = impl_->database.get();
-  const auto failed = [&](std::string_view doing) {
-    auto fault = impl_->fault(doing);
-    execute(database, "ROLLBACK");
-    return std::unexpected(std::move(fault));
-  };
-  if (!execute(database, "BEGIN IMMEDIATE")) return failed("beginning");
-  if (!impl_->apply(batch)) return failed("writing");
-  if (!execute(database, "COMMIT")) return failed("committing");
-  return {};
-}
-
-std::expected<std::string, std::string> move_corrupt_aside(const std::string& path) {
-  namespace fs = std::filesystem;
-  const auto second = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-  const auto target = std::format("{}.corrupt-{:%Y%m%dT%H%M%S}Z", path, second);
-  std::error_code error;
-  fs::rename(path, target, error);
-  if (error) return std::unexpected(std::format("cannot rename {}: {}", path, error.message()));
-  // A log left behind would be replayed into the new file.
-  std::error_code ignored;
-  fs::rename(path + "-wal", target + "-wal", ignored);
-  fs::remove(path + "-wal", ignored);
-  fs::remove(path + "-shm", ignored);
-
-  const fs::path whole{path};
-  const auto prefix = whole.filename().string() + ".corrupt-";
-  std::vector<std::string> names;
-  for (fs::directory_iterator entry(whole.parent_path().empty() ? "." : whole.parent_path(), error),
-       end;
-       !error && entry != end; entry.increment(error)) {
-    auto name = entry->path().filename().string();
-    if (name.starts_with(prefix) && !name.ends_with("-wal")) names.push_back(std::move(name));
-  }
-  std::ranges::sort(names, std::greater{});
-  for (std::size_t i = corrupt_files_kept; i < names.size(); ++i) {
-    fs::remove(whole.parent_path() / names[i], ignored);
-    fs::remove(whole.parent_path() / (names[i] + "-wal"), ignored);
-  }
-  return target;
+  return in_transaction(impl_->database.get(), [&] { return impl_->apply(batch); });
 }
 
 }  // namespace sentinel::io

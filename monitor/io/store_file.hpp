@@ -16,18 +16,9 @@
 
 #include "core/event.hpp"
 #include "core/types.hpp"
+#include "io/storage.hpp"
 
 namespace sentinel::io {
-
-struct StoreFault {
-  enum class Kind {
-    unavailable,  // full, read-only, broken, locked: may get better
-    corrupt,      // no database, or a damaged one
-    foreign,      // a newer version's or another program's: not ours to touch
-  };
-  Kind kind = Kind::unavailable;
-  std::string text;
-};
 
 /// One transaction.
 struct StoreBatch {
@@ -66,9 +57,5 @@ class StoreFile {
   explicit StoreFile(std::unique_ptr<Impl> impl);
   std::unique_ptr<Impl> impl_;
 };
-
-/// Renames a damaged file and its log to `PATH.corrupt-TIME` and keeps the three newest of those.
-/// Gives the new name.
-std::expected<std::string, std::string> move_corrupt_aside(const std::string& path);
 
 }  // namespace sentinel::io
