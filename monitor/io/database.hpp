@@ -47,9 +47,7 @@ class Statement {
   bool run();
 
   std::int64_t integer(int column) const { return sqlite3_column_int64(handle_.get(), column); }
-  bool null(int column) const {
-    return sqlite3_column_type(handle_.get(), column) == SQLITE_NULL;
-  }
+  bool null(int column) const { return sqlite3_column_type(handle_.get(), column) == SQLITE_NULL; }
   /// Lives until the next step or reset.
   std::string_view view(int column) const;
   std::string text(int column) const { return std::string(view(column)); }

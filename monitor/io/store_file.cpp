@@ -184,8 +184,7 @@ StoreFile::StoreFile(StoreFile&&) noexcept = default;
 StoreFile& StoreFile::operator=(StoreFile&&) noexcept = default;
 
 std::expected<StoreFile, StoreFault> StoreFile::open(const std::string& path) {
-  auto opened =
-      open_database(path, {.application_id = application_id, .migrations = migrations});
+  auto opened = open_database(path, {.application_id = application_id, .migrations = migrations});
   if (!opened) return std::unexpected(opened.error());
   auto impl = std::make_unique<Impl>();
   impl->database = std::move(*opened);
