@@ -204,7 +204,7 @@ struct JournalFile::Impl {
 
   template <typename Rows>
   bool put_all(const Rows& rows) {
-    return std::ranges::all_of(rows, [this](const auto& row) { return put(row); });
+    return std::ranges::all_of(rows, [this](const auto& row) { return this->put(row); });
   }
 
   bool apply(const JournalBatch& batch) {

@@ -56,16 +56,21 @@ class Connection:
 
 
 def roles(pair):
-    """Who carries the traffic, and who does not."""
+    """Who carries the traffic, and who does not, when both know: until then either may still change its mind."""
     first, second = pair.firewalls
-    eventually(lambda: first.carries != second.carries, "exactly one carries the traffic", 30)
-    return (first, second) if first.carries else (second, first)
+
+    def settled():
+        for active, standby in ((first, second), (second, first)):
+            if active.carries and not standby.carries and active.moves()[-1:] == ["master"] and standby.moves()[-1:] == ["backup"]:
+                return active, standby
+        return None
+
+    return eventually(settled, lambda: f"one carries the traffic, the other is in standby: {first.moves()}, {second.moves()}", 60)
 
 
 def test_a_firewall_dies_and_connections_go_on(pair):
     pair.start()
     active, standby = roles(pair)
-    eventually(lambda: "backup" in standby.moves(), "the other is in standby")
     kept = {name: Connection(pair, vip) for name, vip in VIPS.items()}
     busy = {name: Connection(pair, vip) for name, vip in VIPS.items()}
     servers = {name: one.ask().read() for name, one in kept.items()}

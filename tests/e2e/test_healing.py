@@ -1,5 +1,6 @@
 """What is healed, how, and what can be seen of it."""
 import pytest
+from support.rig import CHECK
 
 
 def in_order(sentences, *beginnings):
@@ -184,7 +185,8 @@ def test_the_ladder_is_climbed_rung_by_rung(rig):
 def test_an_exited_container_is_started_when_the_label_says_so(rig):
     labels = {"sentinel.heal.on": "unhealthy,exited"}
     web = rig.healthy("web", labels=labels)
-    other = rig.healthy("other")
+    # Not unhealthy before it has exited: a check may find it on its way out.
+    other = rig.healthy("other", health={**CHECK, "retries": 100})
     stopped = rig.healthy("stopped", labels=labels)
     killed = rig.healthy("killed", labels=labels)
     monitor = rig.monitor()

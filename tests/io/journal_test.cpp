@@ -2,14 +2,12 @@
 
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
-#include <catch2/matchers/catch_matchers_string.hpp>
 #include <string>
 
 #include "journal_fixture.hpp"
 
 using namespace sentinel;
 using namespace std::chrono_literals;
-using Catch::Matchers::ContainsSubstring;
 using test::delivery;
 using test::entry;
 using test::incident;
