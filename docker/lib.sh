@@ -278,6 +278,22 @@ ensure_toolchain() {
     "$SENTINEL_ROOT/docker/toolchain" >&2 || die "the toolchain image could not be built; the reason is above"
 }
 
+# The image that builds and tests the dashboard, named by what it is made from. Sets UI_IMAGE.
+ensure_ui_image() {
+  local files=(docker/images/Dockerfile monitor/web/ui/package.json monitor/web/ui/package-lock.json
+    tests/ui/package.json tests/ui/package-lock.json) digest
+  digest=$(cd "$SENTINEL_ROOT" && cat "${files[@]}" | sha256sum)
+  UI_IMAGE="sentinel-ui:${digest:0:12}"
+  docker image inspect "$UI_IMAGE" >/dev/null 2>&1 && return 0
+  ensure_base_image
+  say "building the image for the dashboard (a few minutes, once)"
+  build_options
+  tar -C "$SENTINEL_ROOT" -c "${files[@]}" |
+    DOCKER_BUILDKIT=1 docker build --progress plain "${BUILD_OPTIONS[@]}" -t "$UI_IMAGE" \
+      --target ui-tests -f docker/images/Dockerfile - >&2 ||
+    die "the image for the dashboard could not be built; the reason is above"
+}
+
 # Options that give a container every privilege this machine can give. --privileged asks for all
 # capabilities and fails where the machine itself lacks one, as small virtual machines do.
 # Fills the array PRIVILEGE_OPTIONS.

@@ -1,0 +1,26 @@
+// Debian's Chromium, and a page of the dashboard in it.
+import {chromium} from 'playwright-core';
+
+export const DIST = process.env.SENTINEL_UI_DIST ?? '/tmp/dist';
+export const WITHIN = 15_000;  // of anything that is waited for; generous, for machines are busy
+
+export const launch = () => chromium.launch({
+  executablePath: process.env.SENTINEL_CHROMIUM ?? '/usr/bin/chromium-headless-shell',
+  args: ['--no-sandbox', '--disable-gpu', '--disable-background-networking', '--disable-dev-shm-usage'],
+});
+
+/** A page that fails its test when it breaks the policy, throws, or asks anybody but `url`. */
+export async function open(browser, url, options = {}) {
+  const context = await browser.newContext({viewport: {width: 1360, height: 900}, reducedMotion: 'reduce', ...options});
+  const page = await context.newPage();
+  page.setDefaultTimeout(WITHIN);
+  page.faults = [];
+  page.on('pageerror', (error) => page.faults.push(`threw: ${error.message}`));
+  page.on('console', (message) => {
+    if (message.type() === 'error' && !/net::ERR_|status of (4|5)\d\d/.test(message.text())) page.faults.push(`console: ${message.text()}`);
+  });
+  page.on('request', (request) => {
+    if (!request.url().startsWith(url) && !request.url().startsWith('data:')) page.faults.push(`asked ${request.url()}`);
+  });
+  return page;
+}
