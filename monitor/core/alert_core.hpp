@@ -193,6 +193,8 @@ class AlertCore {
 
   /// Open ones, by beginning.
   std::vector<Incident> open_incidents() const;
+  /// All that are not closed: ended ones, too, as long as something is left to be told.
+  std::vector<Incident> incidents() const;
   /// The open incident the subject belongs to; empty: none.
   std::string incident_of(const Subject& subject) const;
   std::vector<ReceiverView> receivers() const;
@@ -202,8 +204,9 @@ class AlertCore {
   /// What is wrong with a silence, empty: nothing.
   std::string silence_problem(const Silence& silence) const;
 
+  class Impl;  // core/alert_impl.hpp
+
  private:
-  class Impl;
   std::unique_ptr<Impl> impl_;
 };
 

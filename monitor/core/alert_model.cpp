@@ -1,8 +1,10 @@
 #include "core/alert_model.hpp"
 
+#include <algorithm>
 #include <utility>
 
 #include "core/alert_core.hpp"
+#include "core/window.hpp"
 
 namespace sentinel::core {
 
@@ -76,6 +78,20 @@ std::string_view to_string(AlertNoticeKind kind) {
     case AlertNoticeKind::silence_ended: return "silence_ended";
   }
   std::unreachable();
+}
+
+bool matches(const Matchers& matchers, const Labels& labels) {
+  return std::ranges::all_of(matchers, [&](const Matcher& matcher) {
+    const auto found = labels.find(matcher.label);
+    const std::string_view value = found == labels.end() ? std::string_view{} : found->second;
+    switch (matcher.op) {
+      case Matcher::Op::equal: return value == matcher.value;
+      case Matcher::Op::not_equal: return value != matcher.value;
+      case Matcher::Op::like: return glob_matches(matcher.value, value, true);
+      case Matcher::Op::not_like: return !glob_matches(matcher.value, value, true);
+    }
+    std::unreachable();
+  });
 }
 
 }  // namespace sentinel::core

@@ -11,9 +11,10 @@
 
 namespace sentinel::core {
 
-/// `*` stands for any characters, also none and also `/`; everything else for itself. The whole
-/// text has to match. Cost: at most length x length.
-constexpr bool glob_matches(std::string_view pattern, std::string_view text) {
+/// `*` stands for any characters, also none and also `/`, and, if asked for, `?` for one;
+/// everything else for itself. The whole text has to match. Cost: at most length x length.
+constexpr bool glob_matches(std::string_view pattern, std::string_view text,
+                            bool question_mark = false) {
   std::size_t p = 0;
   std::size_t t = 0;
   std::size_t star = std::string_view::npos;
@@ -22,7 +23,8 @@ constexpr bool glob_matches(std::string_view pattern, std::string_view text) {
     if (p < pattern.size() && pattern[p] == '*') {
       star = p++;
       star_text = t;
-    } else if (p < pattern.size() && pattern[p] == text[t]) {
+    } else if (p < pattern.size() &&
+               (pattern[p] == text[t] || (question_mark && pattern[p] == '?'))) {
       ++p;
       ++t;
     } else if (star != std::string_view::npos) {
