@@ -20,13 +20,13 @@ BUILD = Path(os.environ.get("SENTINEL_BUILD_ROOT") or ROOT / "build")
 LOGS = BUILD / "logs"
 JOBS = str(os.cpu_count() or 1)
 # Every run of CI, in this order; the others only when named.
-ALWAYS = ["style", "unit", "sim", "io", "fuzz", "e2e"]
+ALWAYS = ["style", "unit", "sim", "io", "fuzz", "ui", "e2e"]
 NAMED = ["bench", "soak", "conformance"]
 # What programs of their own need; the others need all.
 TARGETS = {"bench": ["sentinel", "bench-tools", "sim_long"]}
 PRESETS = {"unit": ["asan-ubsan"], "sim": ["asan-ubsan", "tsan"], "io": ["asan-ubsan", "tsan"]}
 BUILD_SECONDS = 45 * 60
-TEST_SECONDS = {"style": 2400, "unit": 900, "sim": 1200, "io": 1200, "fuzz": 900, "e2e": 3600}
+TEST_SECONDS = {"style": 2400, "unit": 900, "sim": 1200, "io": 1200, "fuzz": 900, "ui": 1200, "e2e": 3600}
 LONG_SECONDS = 6 * 3600
 CASE_SECONDS = "240"
 FUZZ_SECONDS = 5  # of new inputs per target, after the kept corpus
@@ -88,6 +88,11 @@ class Runner:
         """Configures and builds; an error as a Tally of one failure, None when all is well."""
         if (preset, tuple(targets)) in self.built:
             return None
+        if preset == "release":
+            status = self.run("dashboard", ["docker/ui/run", "build", str(BUILD / "ui-dist")], 900)
+            if status != 0:
+                self.show("dashboard")
+                return Tally(failures=[f"dashboard (exit status {status})"])
         name = f"build-{preset}"
         print(f"  building {preset}: {' '.join(targets)}", flush=True)
         status = self.run(f"configure-{preset}", ["cmake", "--preset", preset], 300)
@@ -225,6 +230,16 @@ class Runner:
                 self.show(binary.name)
         return tally
 
+    def ui(self):
+        """The dashboard in a browser, against a scripted API, in the container of docker/ui/run."""
+        junit = LOGS / "ui.xml"
+        command = 'exec docker/ui/run -- sh tests/ui/run "$2" >"$1"'
+        status = self.run("ui", ["bash", "-c", command, "ui", str(junit), self.options.filter or ""], TEST_SECONDS["ui"])
+        tally = self.read_junit(junit, status, "ui")
+        if tally.failures:
+            self.show("ui", 120)
+        return tally
+
     def script(self, kind):
         """Kinds that are programs of their own: tests/KIND/run [ARGUMENT]..., given the release build."""
         program = ROOT / "tests" / kind / "run"
@@ -246,8 +261,8 @@ class Runner:
             return self.compiled(kind)
         if kind == "e2e":
             return self.e2e()
-        if kind == "fuzz":
-            return self.fuzz()
+        if kind in ("fuzz", "ui"):
+            return getattr(self, kind)()
         return self.script(kind)
 
 

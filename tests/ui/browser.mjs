@@ -2,7 +2,7 @@
 import {chromium} from 'playwright-core';
 
 export const DIST = process.env.SENTINEL_UI_DIST ?? '/tmp/dist';
-export const WITHIN = 15_000;  // of anything that is waited for; generous, for machines are busy
+export const WITHIN = 30_000;  // of anything that is waited for; generous, for machines are busy
 
 export const launch = () => chromium.launch({
   executablePath: process.env.SENTINEL_CHROMIUM ?? '/usr/bin/chromium-headless-shell',
