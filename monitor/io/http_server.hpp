@@ -8,9 +8,9 @@
 // is not one of our names (DNS rebinding), folded headers, control characters, paths that climb.
 // Errors are RFC 9457 problem documents.
 //
-// A handler answers at once with a whole body. Answers that stream (server-sent events) get an
-// entry of their own beside HttpHandler when they are built; the connection's reading and its
-// deadlines need not change for that.
+// A handler answers at once with a whole body, or later (HttpResponse::later), or with a stream of
+// server-sent events (HttpResponse::stream). Nothing is read from a client meanwhile but that it
+// goes away.
 
 #include <cstddef>
 #include <cstdint>
@@ -42,6 +42,8 @@ struct HttpRequest {
   HttpFields fields{};   // at most 100
   std::string body{};    // at most HttpServerOptions::body_limit
   bool local = false;    // came over the Unix socket: whoever may open that file
+  std::string peer{};    // the same for all addresses of a client (an IPv6 /64 is one), opaque;
+                         // empty over the Unix socket
 
   /// The first field of this name (any case); empty when there is none.
   std::string_view field(std::string_view name) const;
@@ -50,6 +52,16 @@ struct HttpRequest {
   std::optional<std::string> parameter(std::string_view name) const;
 };
 
+struct HttpResponse;
+
+/// Gives the answer that was promised. Once, on the server's thread; a second one, or one that
+/// nobody waits for any more, is dropped.
+using HttpReply = std::function<void(HttpResponse)>;
+
+/// Sends whole server-sent events to one client. False: it is gone, or was too slow and was
+/// disconnected just now. With nothing to send it only tells which.
+using HttpStream = std::function<bool(std::shared_ptr<const std::string> events)>;
+
 struct HttpResponse {
   unsigned status = 200;
   std::string content_type = "text/plain; charset=utf-8";
@@ -57,10 +69,20 @@ struct HttpResponse {
   HttpFields headers{};  // further ones; a field with CR, LF or NUL in it is left out
   bool compressible =
       true;  // may be sent with gzip when the client takes it and it is long enough to gain
+  /// When set, nothing else counts: it is called at once and sees to it that the reply is given. A
+  /// client that had to wait for `patience` (none: the server's) gets 503.
+  std::function<void(HttpReply)> later{};
+  std::optional<core::Duration> patience{};
+  /// When set, status, type and headers are sent, then this is called. The stream ends when the
+  /// client goes or the server stops.
+  std::function<void(HttpStream)> stream{};
 };
 
 /// A problem document (RFC 9457) with the standard title of `status`; `detail` may hold any bytes.
 HttpResponse http_problem(unsigned status, std::string_view detail);
+HttpResponse http_later(std::function<void(HttpReply)> later);
+/// 200, text/event-stream.
+HttpResponse http_events(std::function<void(HttpStream)> stream);
 
 /// Runs on the io_context's thread; must be quick. One that throws is answered with 500.
 using HttpHandler = std::function<HttpResponse(const HttpRequest&)>;
@@ -77,7 +99,12 @@ struct HttpServerOptions {
       std::chrono::seconds{5};  // from the connection, later the first byte, to the last one
   core::Duration idle_deadline = std::chrono::seconds{30};  // between requests
   core::Duration write_deadline =
-      std::chrono::seconds{10};  // without progress; six times that in all
+      std::chrono::seconds{10};  // without progress; six times that in all, of what is no stream
+  core::Duration answer_deadline = std::chrono::seconds{10};  // of one that comes later
+  unsigned max_streams = 64;                                  // more are answered 503
+  std::size_t stream_limit = std::size_t{1} << 20U;  // bytes that wait for one client; who is sent
+                                                     // more with that many waiting is disconnected
+  core::Duration heartbeat = std::chrono::seconds{15};  // a comment into a stream that is silent
 };
 
 struct HttpServerStats {
@@ -89,7 +116,10 @@ struct HttpServerStats {
   std::uint64_t refused_requests = 0;  // answered by the server itself with 4xx
   std::uint64_t timeouts = 0;          // message or write deadline passed
   std::uint64_t handler_errors = 0;    // handler threw
+  std::uint64_t late_answers = 0;      // answered 503, because the answer did not come
+  std::uint64_t slow_streams = 0;      // disconnected, because they read too slowly
   unsigned open = 0;                   // connections now, Unix sockets included
+  unsigned streams = 0;                // of these
 };
 
 class HttpServer {

@@ -143,6 +143,7 @@ void HttpConnection::start() {
 
 void HttpConnection::close() {
   if (state_ == State::closed) return;
+  if (state_ == State::streaming) --shared_->stats.streams;
   state_ = State::closed;
   error_code ignored;
   timer_.cancel();
@@ -265,6 +266,7 @@ void HttpConnection::on_header(std::size_t length) {
   request.path = std::move(target->path);
   request.query = std::move(target->query);
   request.local = local;
+  if (address_) request.peer.assign(address_->begin(), address_->end());
   std::string accepted;  // several fields of one name are one list
   for (const auto& field : message) {
     request.fields.emplace_back(field.name_string(), field.value());
@@ -311,9 +313,21 @@ void HttpConnection::handle(HttpRequest request) {
     ++shared_->stats.handler_errors;
     response_ = http_problem(500, "the request could not be worked on");
   }
-  if (state_ != State::handling) return;  // the handler stopped the server
+  if (state_ == State::handling) answer();  // else the handler stopped the server
+}
+
+void HttpConnection::answer() {
+  if (response_.later) {
+    defer();
+    return;
+  }
   if (response_.status < 200 || response_.status > 599)
     response_ = http_problem(500, "the handler gave no valid status");
+  if (response_.stream && shared_->stats.streams >= shared_->options.max_streams) {
+    response_ = http_problem(503, "there are as many streams as there may be");
+    response_.headers.emplace_back("Retry-After", "10");
+  }
+  if (response_.stream) last_ = true;
   if (gzip_wanted_ && response_.compressible && response_.body.size() >= gzip_from &&
       !bodiless(response_.status)) {
     gzip_ = std::make_unique<GzipCompressor>(response_.body);
@@ -362,7 +376,7 @@ void HttpConnection::respond(HttpResponse response) {
   if (!bodiless(response.status)) {
     if (sendable({"Content-Type", response.content_type}))
       field("Content-Type", response.content_type);
-    field("Content-Length", std::to_string(response.body.size()));
+    if (!response.stream) field("Content-Length", std::to_string(response.body.size()));
   }
   by_default("Cache-Control", "no-store");
   by_default("Content-Security-Policy", "default-src 'none'; frame-ancestors 'none'");
@@ -377,7 +391,11 @@ void HttpConnection::respond(HttpResponse response) {
   out_.append("\r\n");
   if (head_ || bodiless(response.status)) response.body.clear();
   response_ = std::move(response);
-  send();
+  if (response_.stream && !head_) {
+    begin_stream();
+  } else {
+    send();
+  }
 }
 
 void HttpConnection::send() {
@@ -457,6 +475,8 @@ void HttpConnection::on_deadline() {
       ++shared_->stats.timeouts;
       close();
       return;
+    case State::deferred: on_no_reply(); return;
+    case State::streaming: on_silence(); return;
     case State::waiting:
     case State::draining: close(); return;
     case State::handling:

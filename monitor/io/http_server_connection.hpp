@@ -2,13 +2,18 @@
 
 // One client's connection; for http_server.cpp only.
 //
-//   state     waits for            left by
-//   waiting   a first byte         it -> reading; deadline -> closed
-//   reading   header, then body    a whole message -> handling; deadline, bad input -> an error is
-//   written, then draining handling  gzip steps           -> writing writing   the peer to read all
-//   sent -> waiting, or draining when this was the last answer; deadline -> closed draining  the
-//   peer to close    end or deadline -> closed. Closing at once would let a reset overtake the
-//   answer.
+//   state      waits for              left by
+//   waiting    a first byte           it -> reading; deadline -> closed
+//   reading    header, then body      a whole message -> handling; deadline, bad input -> an error
+//                                     is written, then draining
+//   handling   gzip steps             -> writing, deferred or streaming
+//   deferred   the handler's reply    it -> handling; deadline -> 503 is written; client gone ->
+//                                     closed
+//   writing    the peer to read all   sent -> waiting, or draining when this was the last answer;
+//                                     deadline -> closed
+//   streaming  events, or silence     client gone or too slow -> closed
+//   draining   the peer to close      end or deadline -> closed. Closing at once would let a reset
+//                                     overtake the answer
 //
 // While waiting it holds no buffers.
 
@@ -17,6 +22,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <cstddef>
 #include <cstdint>
+#include <deque>
 #include <memory>
 #include <optional>
 #include <string>
@@ -70,7 +76,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   bool waiting() const { return state_ == State::waiting; }
 
  private:
-  enum class State { waiting, reading, handling, writing, draining, closed };
+  enum class State { waiting, reading, handling, deferred, writing, streaming, draining, closed };
 
   void wait_for_request(core::Duration deadline);
   void begin_message();
@@ -79,12 +85,22 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void on_header(std::size_t length);
   void on_body();
   void handle(HttpRequest request);
+  void answer();
   void compress();
+  void defer();
+  void watch_for_end();
+  void on_reply(HttpResponse response);
+  void on_no_reply();
   void refuse(unsigned status, std::string_view detail);
   void respond(HttpResponse response);
   void send();
   void write_some();
   void on_sent();
+  void begin_stream();
+  bool push(std::shared_ptr<const std::string> events);
+  void pump();
+  void read_on();
+  void on_silence();
   void drain();
   void arm(core::Duration deadline);
   void on_deadline();
@@ -110,6 +126,12 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   std::size_t sent_ = 0;
   core::Time write_until_{};
   std::size_t drained_ = 0;
+
+  std::uint64_t deferred_ = 0;                             // a late reply finds another number here
+  std::deque<std::shared_ptr<const std::string>> events_;  // of the first, `sent_` bytes are
+  std::size_t queued_ = 0;                                 // bytes of all of them
+  bool pumping_ = false;                                   // a write is under way
+  std::array<char, 256> thrown_away_{};
 };
 
 }  // namespace sentinel::io
