@@ -18,6 +18,15 @@ sentinel_library(sentinel_zstd libzstd.a zstd)
 sentinel_library(sentinel_crypto libcrypto.a crypto LINK sentinel_zstd ZLIB::ZLIB ${CMAKE_DL_LIBS} Threads::Threads)
 sentinel_library(sentinel_ssl libssl.a ssl LINK sentinel_crypto)
 
+# libcurl: the small archive of docker/toolchain/build-curl where it was built (docs/adr/0005), else the
+# distribution's shared library, which does the same and brings two dozen more.
+find_library(SENTINEL_CURL NAMES libcurl.a PATHS /usr/local/lib NO_DEFAULT_PATH)
+if(NOT SENTINEL_CURL)
+  find_library(SENTINEL_CURL NAMES curl REQUIRED)
+endif()
+add_library(sentinel_curl INTERFACE)
+target_link_libraries(sentinel_curl INTERFACE ${SENTINEL_CURL} sentinel_ssl sentinel_cares)
+
 # RE2 and the parts of Abseil it needs, as archives always: as shared libraries they are three dozen.
 find_package(PkgConfig REQUIRED)
 pkg_check_modules(SENTINEL_RE2 REQUIRED re2)

@@ -267,8 +267,8 @@ ca_bundle() { # the host's own CA bundle, where it has one
 
 # The image that builds and tests us, named by what it is made from. Sets TOOLCHAIN_IMAGE.
 ensure_toolchain() {
-  local file="$SENTINEL_ROOT/docker/toolchain/Dockerfile" digest
-  digest=$(sha256sum "$file")
+  local files="$SENTINEL_ROOT/docker/toolchain" digest
+  digest=$(cat "$files/Dockerfile" "$files/build-curl" | sha256sum)
   TOOLCHAIN_IMAGE="sentinel-toolchain:${digest:0:12}"
   docker image inspect "$TOOLCHAIN_IMAGE" >/dev/null 2>&1 && return 0
   ensure_base_image
