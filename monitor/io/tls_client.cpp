@@ -6,6 +6,7 @@
 #include <openssl/x509v3.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -253,6 +254,12 @@ struct TlsClient::Wire {
 
 TlsContexts::TlsContexts() = default;
 TlsContexts::~TlsContexts() = default;
+
+std::string system_authorities() {
+  for (const auto* file : system_bundles)
+    if (::access(file, R_OK) == 0) return file;
+  return {};
+}
 
 std::expected<std::shared_ptr<ssl_ctx_st>, std::string> TlsContexts::get(
     const core::TlsOptions& options) {

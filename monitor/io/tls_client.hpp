@@ -45,6 +45,10 @@ class TlsContexts {
   std::map<What, Entry> entries_;
 };
 
+/// The file in which the distribution keeps the authorities it trusts; empty: none is where they
+/// usually are.
+std::string system_authorities();
+
 /// How long a certificate holds, in words: "certificate expires in 3 days".
 core::ProbeOutcome judge_expiry(std::int64_t not_after, std::int64_t now,
                                 const core::TlsOptions& options);
