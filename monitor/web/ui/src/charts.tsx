@@ -6,7 +6,7 @@ import 'uplot/dist/uPlot.min.css';
 import {query, segment} from './api';
 import {At, Shape, Shown, Tabs, useFetched} from './parts';
 import type {Latency, Timeline} from './types';
-import {duration, milliseconds, seconds, tone} from './words';
+import {clock, duration, milliseconds, seconds, tone} from './words';
 
 export type Window = '3600' | '86400' | '604800' | '2592000' | '7776000';
 export const WINDOWS: readonly (readonly [Window, string])[] =
@@ -104,7 +104,7 @@ function Plot({data}: {data: Latency}) {
     const plot = new uPlot({
       width: place.clientWidth, height: 180, legend: {live: false}, cursor: {drag: {x: false, y: false}},
       scales: {y: {range: (_, low, high) => [Math.min(0, low), Math.max(high * 1.1, 1)]}},
-      axes: [{...axis, space: 70}, {...axis, size: 62, values: (_, list) => list.map((value) => milliseconds(value))}],
+      axes: [{...axis, space: 100, values: (_, list) => list.map((at) => clock(at))}, {...axis, size: 62, values: (_, list) => list.map((value) => milliseconds(value))}],
       series: [
         {},
         {label: 'mean', stroke: color('--accent'), width: 2, points: {show: false}},
