@@ -1,7 +1,11 @@
 #include "app/client_tools.hpp"
 
+#include <pwd.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
+#include <cstdlib>
 
 #include "app/command_line.hpp"
 #include "observe/text.hpp"
@@ -56,12 +60,25 @@ std::expected<std::string, std::string> body_of(const std::string& socket,
                            reply.error().text +
                            "; is it running, and is this the right --run-dir?");
   }
-  if (reply->status == 200) return std::move(reply->body);
+  if (reply->status >= 200 && reply->status < 300) return std::move(reply->body);
   const auto problem = protocol::json::parse(reply->body);
   const std::string_view detail = problem ? (*problem)["detail"].text() : std::string_view{};
   if (!detail.empty()) return std::unexpected(std::string{detail});
   return std::unexpected("the " + process_of(socket) + " answered with status " +
                          std::to_string(reply->status));
+}
+
+std::string who() {
+  // The environment is only read, and by one thread.
+  if (const char* sudo = std::getenv("SUDO_USER"))  // NOLINT(concurrency-mt-unsafe)
+    return sudo;
+  std::array<char, 4096> buffer{};
+  ::passwd entry{};
+  ::passwd* found = nullptr;
+  if (::getpwuid_r(::getuid(), &entry, buffer.data(), buffer.size(), &found) == 0 &&
+      found != nullptr)
+    return found->pw_name;
+  return "uid " + std::to_string(::getuid());
 }
 
 std::expected<std::string, std::string> get(const std::string& socket, const std::string& target) {

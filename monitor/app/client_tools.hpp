@@ -24,7 +24,10 @@ std::string safe(std::string_view text);
 /// For a part of a target.
 std::string encode(std::string_view text);
 
-/// The answer's body when its status is 200, else a sentence about what went wrong.
+/// Who asks: the user behind sudo, else the user.
+std::string who();
+
+/// The answer's body when its status says success, else a sentence about what went wrong.
 std::expected<std::string, std::string> body_of(const std::string& socket,
                                                 std::expected<io::LocalReply, io::Error> reply);
 std::expected<std::string, std::string> get(const std::string& socket, const std::string& target);

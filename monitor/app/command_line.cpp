@@ -4,12 +4,12 @@
 
 #include <CLI/CLI.hpp>
 #include <algorithm>
-#include <array>
 #include <cstdio>
 #include <exception>
 #include <map>
 #include <string>
 
+#include "app/alert_commands.hpp"
 #include "app/client_commands.hpp"
 #include "app/config.hpp"
 #include "app/failover.hpp"
@@ -111,11 +111,6 @@ int status(const std::string& monitor, const std::string& failover, bool json) {
   return command_failover_status(failover);
 }
 
-int not_supported(const std::string& what) {
-  print(stderr, "sentinel " + what + ": not supported yet in this version\n");
-  return exit_usage;
-}
-
 struct Options {
   std::map<std::string, std::string, std::less<>> flags;
   std::string file;
@@ -123,11 +118,13 @@ struct Options {
   std::string length;
   ProbeRequest probe;
   DrainRequest drain;
+  SilenceRequest silence;
   std::string process;
   bool json = false;
   bool end = false;
   bool ready = false;
   bool preflight = false;
+  bool all = false;
 };
 
 void add_flag(CLI::App& app, Options& options, const std::string& name, const std::string& meaning,
@@ -245,19 +242,36 @@ int run(int argc, const char* const* argv) {
   ready->add_option("SERVER", options.drain.server, "POOL/SERVER, or SERVER in all its pools")
       ->required();
 
-  // Known names of later versions: a clear answer instead of "unknown argument".
-  constexpr std::array later{"alert"};
-  for (const char* name : later) {
-    app.add_subcommand(name, "not supported yet")->group("")->allow_extras()->prefix_command();
-  }
+  CLI::App* incidents =
+      app.add_subcommand("incidents", "what fails, since when, and what was done");
+  add_client_flags(*incidents, options);
+  incidents->add_flag("--all", options.all, "those that have ended, too");
+  incidents->add_flag("--json", options.json, "as JSON");
+
+  CLI::App* alerts = app.add_subcommand("alerts", "who is told of incidents, and silences");
+  add_client_flags(*alerts, options);
+  alerts->add_flag("--json", options.json, "as JSON");
+
+  CLI::App* alert = app.add_subcommand("alert", "messages to receivers");
+  alert->require_subcommand(1);
+  CLI::App* test = alert->add_subcommand("test", "send one message to one receiver");
+  add_client_flags(*test, options);
+  test->add_option("RECEIVER", options.service, "its name")->required();
+
+  CLI::App* silence = app.add_subcommand("silence", "tell nobody of some incidents for a while");
+  add_client_flags(*silence, options);
+  CLI::Option* match = silence->add_option("MATCHER", options.silence.match,
+                                           "LABEL=VALUE, !=, ~ or !~ with * and ?; all must match");
+  CLI::Option* quiet =
+      silence->add_option("--for", options.silence.length, "how long, such as 2h; at most 30d");
+  silence->add_option("--comment", options.silence.comment, "why");
+  CLI::Option* over = silence->add_option("--end", options.silence.end, "end this one now");
+  over->type_name("ID")->excludes(match)->excludes(quiet);
 
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
     return app.exit(e) == 0 ? exit_done : exit_usage;
-  }
-  for (const char* name : later) {
-    if (app.got_subcommand(name)) return not_supported(name);
   }
   if (watch->parsed()) return monitor(std::move(options.flags));
   if (check->parsed()) return check_config(options.file);
@@ -269,6 +283,17 @@ int run(int argc, const char* const* argv) {
   const std::string socket = socket_path(options.flags);
   if (health->parsed()) return healthcheck(socket, nat_socket, options.process, options.ready);
   if (show->parsed()) return status(socket, nat_socket, options.json);
+  if (incidents->parsed()) return command_incidents(socket, options.all, options.json);
+  if (alerts->parsed()) return command_alerts(socket, options.json);
+  if (test->parsed()) return command_alert_test(socket, options.service);
+  if (silence->parsed()) {
+    if (options.silence.end.empty() &&
+        (options.silence.match.empty() || options.silence.length.empty())) {
+      print(stderr, "sentinel silence: expected MATCHER and --for, or --end ID\n");
+      return exit_usage;
+    }
+    return command_silence(socket, options.silence);
+  }
   if (explain->parsed()) return command_explain(socket, options.service, options.json);
   if (options.end == !options.length.empty()) {
     print(stderr, "sentinel maintenance: expected either --for DURATION or --end\n");

@@ -1,8 +1,5 @@
 #include "app/failover_commands.hpp"
 
-#include <pwd.h>
-#include <unistd.h>
-
 #include <array>
 #include <cstdlib>
 #include <format>
@@ -13,20 +10,6 @@
 namespace sentinel::app {
 
 namespace {
-
-/// Who asks: the user behind sudo, else the user.
-std::string who() {
-  // The environment is only read, and by one thread.
-  if (const char* sudo = std::getenv("SUDO_USER"))  // NOLINT(concurrency-mt-unsafe)
-    return sudo;
-  std::array<char, 4096> buffer{};
-  ::passwd entry{};
-  ::passwd* found = nullptr;
-  if (::getpwuid_r(::getuid(), &entry, buffer.data(), buffer.size(), &found) == 0 &&
-      found != nullptr)
-    return found->pw_name;
-  return "uid " + std::to_string(::getuid());
-}
 
 /// `{"pool":...,"server":...,"by":...`, open at its end.
 std::string target(const std::string& server) {

@@ -121,6 +121,8 @@ class Monitor {
     source.process = [this] { return process_view(); };
     source.services = [this] { return core_.services(); };
     source.find = [this](std::string_view name) { return core_.find(name); };
+    source.service = [this](core::ServiceId id) { return core_.service(id); };
+    source.needs = [this] { return core_.needs(); };
     source.metrics = [this] { return render_metrics(); };
     source.set_maintenance = [this](const core::ServiceKey& key, core::Duration duration) {
       deliver(core::SetMaintenance{key, duration});
@@ -265,9 +267,11 @@ class Monitor {
       const std::int64_t wall = unix_ns();
       observer_.on(known.action);
       metrics_.on(known.action, known.at, wall);
-      journal_.on(known.action, wall / 1'000'000);
+      if (const auto entry = journal_.on(known.action, wall / 1'000'000)) api_.live().on(*entry);
+      api_.live().on(known.action);
     }
     known_.clear();
+    api_.live().tell();
     if (!trimmed_ && core_.synchronised()) {
       // Parsing the first list and its inspects took more memory than anything after it will.
       trimmed_ = true;
@@ -303,6 +307,9 @@ class Monitor {
     view.store_durable = store_ && store_->stats().durable;
     view.store_reason = store_reason_;
     view.storm = core_.storm();
+    view.blind = core_.blind();
+    view.services = core_.service_count();
+    view.token = !config_.token_file.empty();
     view.operations_in_flight = core_.operations_in_flight();
     view.max_concurrent = config_.core.max_concurrent;
     view.config_ok = config_ok_;

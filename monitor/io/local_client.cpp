@@ -245,6 +245,12 @@ std::expected<LocalReply, Error> LocalClient::post(std::string_view target, std:
               body);
 }
 
+std::expected<LocalReply, Error> LocalClient::remove(std::string_view target) const {
+  if (!target.starts_with('/') || !plain(target, false))
+    return std::unexpected(Error{"the request's path is not valid"});
+  return call(std::format("DELETE {} HTTP/1.1\r\n", target));
+}
+
 std::expected<LocalReply, Error> LocalClient::call(std::string head, std::string_view body) const {
   const auto deadline = core::after(now(), options_.deadline);
   sockaddr_storage address{};

@@ -39,6 +39,7 @@ class LocalClient {
   std::expected<LocalReply, Error> get(std::string_view target) const;
   std::expected<LocalReply, Error> post(std::string_view target, std::string_view body,
                                         std::string_view content_type = "application/json") const;
+  std::expected<LocalReply, Error> remove(std::string_view target) const;  // DELETE
 
  private:
   LocalClient(std::string unix_path, std::string address, LocalClientOptions options);

@@ -1,11 +1,16 @@
 #include "web/api.hpp"
 
 #include <algorithm>
+#include <array>
 #include <nlohmann/json.hpp>
 
+#include "io/http_server_parse.hpp"
 #include "observe/metrics.hpp"
 #include "protocol/json.hpp"
 #include "protocol/settings.hpp"
+#include "web/incident_views.hpp"
+#include "web/parameters.hpp"
+#include "web/ui_asset.hpp"
 #include "web/views.hpp"
 
 namespace sentinel::web {
@@ -17,6 +22,8 @@ using io::HttpRequest;
 using io::HttpResponse;
 
 constexpr std::string_view services_prefix = "/api/v1/services/";
+constexpr std::string_view incidents_prefix = "/api/v1/incidents/";
+constexpr std::size_t most_services = 10'000;  // there are no more
 
 HttpResponse index_page() {
   HttpResponse response;
@@ -33,63 +40,69 @@ HttpResponse index_page() {
   return response;
 }
 
-std::string_view media_type(std::string_view field) {
-  field = field.substr(0, field.find(';'));
-  while (!field.empty() && field.back() == ' ') field.remove_suffix(1);
-  return field;
+/// A browser gets the dashboard at `/`, other clients the list of what there is.
+bool wants_page(const HttpRequest& request) {
+  return request.path != "/" || request.field("Accept").contains("text/html");
 }
 
-HttpResponse not_found(std::string_view name) {
-  return io::http_problem(
-      404, "no service is called '" + std::string{name} + "'; /api/v1/services lists all");
-}
-
-HttpResponse ambiguous(const std::vector<core::ServiceView>& found) {
-  std::string text = "several services go by that name: ";
-  for (std::size_t i = 0; i < found.size() && i < 10; ++i) {
-    if (i > 0) text += ", ";
-    text += found[i].key.to_string();
+HttpResponse ui_response(const HttpRequest& request, const UiAsset& asset) {
+  HttpResponse response;
+  response.compressible = false;  // it is compressed already
+  response.headers.emplace_back("ETag", asset.etag);
+  response.headers.emplace_back("Vary", "Accept, Accept-Encoding");
+  response.headers.emplace_back(
+      "Cache-Control", asset.immutable ? "public, max-age=31536000, immutable" : "no-cache");
+  response.headers.emplace_back("Content-Security-Policy", ui_policy);
+  response.headers.emplace_back("Cross-Origin-Opener-Policy", "same-origin");
+  if (tag_matches(request.field("If-None-Match"), asset.etag)) {
+    response.status = 304;
+    return response;
   }
-  if (found.size() > 10) text += ", ...";
-  return io::http_problem(409, text);
+  const std::string_view accepted = request.field("Accept-Encoding");
+  // Who says nothing of encodings takes any (RFC 9110, 12.5.3).
+  if (!accepted.empty() && !io::accepts_gzip(accepted))
+    return io::http_problem(406, "the dashboard is sent with gzip only");
+  response.content_type = asset.content_type;
+  response.headers.emplace_back("Content-Encoding", "gzip");
+  response.body = asset.gzip;
+  return response;
+}
+
+HttpResponse not_allowed(std::string_view allowed) {
+  HttpResponse response = io::http_problem(405, "expected one of " + std::string{allowed});
+  response.headers.emplace_back("Allow", allowed);
+  return response;
+}
+
+bool known(std::string_view path) {
+  static constexpr std::array<std::string_view, 11> paths{"/",
+                                                          "/livez",
+                                                          "/readyz",
+                                                          "/metrics",
+                                                          "/api/v1/status",
+                                                          "/api/v1/services",
+                                                          "/api/v1/decisions",
+                                                          "/api/v1/engines",
+                                                          "/api/v1/pools",
+                                                          "/api/v1/events",
+                                                          "/api/v1/explain"};
+  return std::ranges::contains(paths, path) || path.starts_with(services_prefix);
 }
 
 }  // namespace
 
-bool equal_secrets(std::string_view a, std::string_view b) {
-  // The loop runs over what was given, so that its time tells nothing about the secret.
-  unsigned difference = a.size() == b.size() ? 0 : 1;
-  for (std::size_t i = 0; i < a.size(); ++i) {
-    const char other = b.empty() ? '\0' : b[i % b.size()];
-    difference |=
-        static_cast<unsigned>(static_cast<unsigned char>(a[i]) ^ static_cast<unsigned char>(other));
+HttpResponse Api::handle(const HttpRequest& request) {
+  if (const UiAsset* asset = ui_asset(request.path); asset != nullptr && wants_page(request)) {
+    return request.method == "GET" ? ui_response(request, *asset) : not_allowed("GET, HEAD");
   }
-  return difference == 0;
+  if (request.method == "GET") return read(request);
+  return change(request);
 }
 
-HttpResponse Api::handle(const HttpRequest& request) const {
+HttpResponse Api::read(const HttpRequest& request) {
   const std::string_view path = request.path;
-  if (path == "/api/v1/maintenance") {
-    if (request.method == "POST") return maintenance(request);
-    HttpResponse response = io::http_problem(405, "expected POST");
-    response.headers.emplace_back("Allow", "POST");
-    return response;
-  }
-  HttpResponse (Api::*page)() const = nullptr;
-  if (path == "/livez") page = &Api::livez;
-  if (path == "/readyz") page = &Api::readyz;
-  if (path == "/api/v1/status") page = &Api::status;
-  if (path == "/api/v1/services") page = &Api::services;
-  const bool known = page != nullptr || path == "/" || path == "/metrics" ||
-                     path == "/api/v1/explain" || path == "/api/v1/decisions" ||
-                     path.starts_with(services_prefix);
-  if (!known) return io::http_problem(404, "nothing is here; / lists what there is");
-  if (request.method != "GET") {
-    HttpResponse response = io::http_problem(405, "expected GET or HEAD");
-    response.headers.emplace_back("Allow", "GET, HEAD");
-    return response;
-  }
-  if (page != nullptr) return (this->*page)();
+  if (path == "/livez") return livez();
+  if (path == "/readyz") return readyz();
   if (path == "/") return index_page();
   if (path == "/metrics") {
     HttpResponse response;
@@ -97,13 +110,37 @@ HttpResponse Api::handle(const HttpRequest& request) const {
     response.body = source_.metrics();
     return response;
   }
+  if (path == "/api/v1/status") return status();
+  if (path == "/api/v1/services") return services(request);
   if (path == "/api/v1/decisions") return decisions(request);
+  if (path == "/api/v1/engines") return engines();
+  if (path == "/api/v1/pools")
+    return json_response({{"failover", no_failover_json()}, {"pools", Json::array()}});
+  if (path == "/api/v1/maintenance") return maintained();
+  if (path == "/api/v1/events") return live_.events(request);
   if (path == "/api/v1/explain") {
     const auto name = request.parameter("service");
     if (!name || name->empty()) return io::http_problem(400, "expected ?service=NAME");
     return service(*name);
   }
-  return service(path.substr(services_prefix.size()));
+  if (path.starts_with(services_prefix)) return below_services(request);
+  if (path == "/api/v1/incidents") return history_api_.incidents(request);
+  if (path.starts_with(incidents_prefix))
+    return history_api_.incident(std::string{path.substr(incidents_prefix.size())});
+  if (path == "/api/v1/history") return history_api_.history(request);
+  if (path == "/api/v1/alerts") return alerts_api_.alerts();
+  if (path == "/api/v1/silences") return alerts_api_.silences();
+  return io::http_problem(404, "nothing is here; / lists what there is");
+}
+
+HttpResponse Api::change(const HttpRequest& request) {
+  const std::string_view path = request.path;
+  if (path == "/api/v1/maintenance")
+    return request.method == "POST" ? maintenance(request) : not_allowed("GET, HEAD, POST");
+  if (path.starts_with("/api/v1/alerts") || path.starts_with("/api/v1/silences"))
+    return alerts_api_.change(request);
+  if (known(path)) return not_allowed("GET, HEAD");
+  return io::http_problem(404, "nothing is here; / lists what there is");
 }
 
 HttpResponse Api::livez() const {
@@ -130,34 +167,83 @@ HttpResponse Api::readyz() const {
 }
 
 HttpResponse Api::status() const {
-  Json json = process_json(source_.process());
-  Json states = Json::object();
-  for (const core::State state : core::all_states) states[std::string{core::to_string(state)}] = 0;
-  const auto all = source_.services();
-  for (const core::ServiceView& view : all) {
-    Json& count = states[std::string{core::to_string(view.state)}];
-    count = count.get<int>() + 1;
-  }
-  json["services"] = all.size();
-  json["states"] = std::move(states);
-  return json_response(json);
+  return json_response(
+      status_json(source_.process(), source_.services(), live_.listeners(), live_.stats()));
 }
 
-HttpResponse Api::services() const {
+HttpResponse Api::services(const HttpRequest& request) {
+  const auto limit = limit_of(request, most_services, most_services);
+  if (!limit) return io::http_problem(400, limit.error());
+  const std::string after = request.parameter("after").value_or("");
   const Moment moment{source_.now(), source_.unix_ms()};
-  Json list = Json::array();
-  for (const core::ServiceView& view : source_.services())
-    list.push_back(summary_json(view, moment));
-  return json_response({{"services", std::move(list)}});
+  std::string body = "{\"services\":[";
+  std::string seed;  // without what changes by itself
+  std::string last;
+  bool more = false;
+  std::size_t count = 0;
+  bool begun = after.empty();
+  for (const core::ServiceView& view : source_.services()) {
+    const std::string name = view.key.to_string();
+    if (!begun) {
+      begun = name == after;
+      continue;
+    }
+    if (count == *limit) {
+      more = true;
+      break;
+    }
+    if (count++ > 0) body += ',';
+    Json json = summary_json(view, live_.links(view.key), moment);
+    body += dump_line(json);
+    json.erase("for_seconds");
+    json.erase("since");  // made of two clocks, it moves by a millisecond
+    seed += dump_line(json) + std::to_string(view.since.time_since_epoch().count());
+    last = name;
+  }
+  if (!begun) return io::http_problem(400, "after: no service is called so any more; begin anew");
+  body += "],\"next\":" + dump_line(more ? Json(last) : Json(nullptr)) + "}\n";
+  seed += more ? "+" : "";
+  return tagged_response(request, std::move(body), seed);
 }
 
-HttpResponse Api::service(std::string_view name) const {
-  const auto found = source_.find(name);
-  if (found.empty()) return not_found(name);
-  if (found.size() > 1) return ambiguous(found);
-  Json json = detail_json(found.front(), {source_.now(), source_.unix_ms()});
-  if (source_.journal != nullptr)
-    json["decisions"] = journal_json(source_.journal->of(found.front().id));
+/// A name that is a service's own as a whole comes before the views of another.
+HttpResponse Api::below_services(const HttpRequest& request) {
+  const std::string_view name = std::string_view{request.path}.substr(services_prefix.size());
+  const auto at = name.rfind('/');
+  const std::string_view last = at == std::string_view::npos ? "" : name.substr(at + 1);
+  const bool timeline = last == "timeline";
+  const bool latency = last == "latency";
+  if ((!timeline && !latency && last != "availability") || !source_.find(name).empty())
+    return service(name);
+  const auto view = one_service(source_, name.substr(0, at));
+  if (!view) return view.error();
+  if (timeline) return history_api_.timeline(request, *view);
+  if (latency) return history_api_.latency(request, *view);
+  return history_api_.availability(*view);
+}
+
+HttpResponse Api::engines() const {
+  Json list = Json::array();
+  const ProcessView process = source_.process();
+  if (process.has_engine) list.push_back(engine_json(process, process.services));
+  return json_response({{"engines", std::move(list)}});
+}
+
+HttpResponse Api::maintained() const {
+  Json list = Json::array();
+  for (const core::ServiceView& view : source_.services()) {
+    if (!view.overlays.maintenance) continue;
+    list.push_back(
+        {{"service", view.key.to_string()}, {"reason", view.maintenance}, {"until", nullptr}});
+  }
+  return json_response({{"maintenance", std::move(list)}});
+}
+
+HttpResponse Api::service(std::string_view name) {
+  const auto view = one_service(source_, name);
+  if (!view) return view.error();
+  Json json = detail_json(*view, live_.links(view->key), {source_.now(), source_.unix_ms()});
+  if (source_.journal != nullptr) json["decisions"] = journal_json(source_.journal->of(view->id));
   return json_response(json);
 }
 
@@ -166,39 +252,13 @@ HttpResponse Api::decisions(const HttpRequest& request) const {
   const auto name = request.parameter("service");
   if (!name || name->empty())
     return json_response({{"decisions", journal_json(source_.journal->newest(200))}});
-  const auto found = source_.find(*name);
-  if (found.empty()) return not_found(*name);
-  if (found.size() > 1) return ambiguous(found);
-  return json_response({{"decisions", journal_json(source_.journal->of(found.front().id))}});
+  const auto view = one_service(source_, *name);
+  if (!view) return view.error();
+  return json_response({{"decisions", journal_json(source_.journal->of(view->id))}});
 }
 
-std::optional<HttpResponse> Api::refuse_change(const HttpRequest& request) const {
-  if (media_type(request.field("Content-Type")) != "application/json") {
-    return io::http_problem(415, "expected Content-Type: application/json");
-  }
-  if (request.local) return std::nullopt;
-  if (token_.empty()) {
-    return io::http_problem(
-        403, "changes over TCP are off: no token is configured (SENTINEL_TOKEN_FILE)");
-  }
-  const std::string_view origin = request.field("Origin");
-  if (!origin.empty() && origin != "http://" + std::string{request.field("Host")} &&
-      origin != "https://" + std::string{request.field("Host")}) {
-    return io::http_problem(403, "changes from pages of another origin are refused");
-  }
-  constexpr std::string_view scheme = "Bearer ";
-  const std::string_view given = request.field("Authorization");
-  if (!given.starts_with(scheme) || !equal_secrets(given.substr(scheme.size()), token_)) {
-    HttpResponse response =
-        io::http_problem(401, "expected Authorization: Bearer with the configured token");
-    response.headers.emplace_back("WWW-Authenticate", "Bearer realm=\"sentinel\"");
-    return response;
-  }
-  return std::nullopt;
-}
-
-HttpResponse Api::maintenance(const HttpRequest& request) const {
-  if (auto refusal = refuse_change(request)) return std::move(*refusal);
+HttpResponse Api::maintenance(const HttpRequest& request) {
+  if (auto refusal = guard_.refuse_change(request, source_.now())) return std::move(*refusal);
   const auto body = protocol::json::parse(request.body);
   if (!body || !body->is_object()) return io::http_problem(400, "expected a JSON object");
   const std::string_view name = (*body)["service"].text();
@@ -214,12 +274,11 @@ HttpResponse Api::maintenance(const HttpRequest& request) const {
     if (!parsed) return io::http_problem(400, "for: " + parsed.error().message);
     duration = *parsed;
   }
-  const auto found = source_.find(name);
-  if (found.empty()) return not_found(name);
-  if (found.size() > 1) return ambiguous(found);
-  source_.set_maintenance(found.front().key, duration);
+  const auto view = one_service(source_, name);
+  if (!view) return view.error();
+  source_.set_maintenance(view->key, duration);
   Json json;
-  json["service"] = found.front().key.to_string();
+  json["service"] = view->key.to_string();
   json["maintenance"] = !end;
   json["for"] = end ? Json(nullptr) : Json(protocol::format_duration(duration));
   return json_response(json);

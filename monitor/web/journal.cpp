@@ -20,7 +20,7 @@ void Journal::forget(core::ServiceId service) {
   entries_.erase(it);
 }
 
-void Journal::on(const core::Action& action, std::int64_t unix_ms) {
+std::optional<JournalEntry> Journal::on(const core::Action& action, std::int64_t unix_ms) {
   core::ServiceId service = 0;
   const core::ServiceKey* key = nullptr;
   if (const auto* transition = std::get_if<core::Transition>(&action)) {
@@ -31,24 +31,25 @@ void Journal::on(const core::Action& action, std::int64_t unix_ms) {
     key = &notice->key;
     if (notice->kind == core::NoticeKind::service_removed) {
       forget(service);
-      return;
+      return std::nullopt;
     }
   } else {
-    return;
+    return std::nullopt;
   }
   auto line = observe::line_of(action);
-  if (!line) return;
+  if (!line) return std::nullopt;
   Own& own = entries_[service];
   if (!own.empty()) ranks_.erase(rank(service, own));
-  own.push_back({++sequence_, unix_ms, std::move(line->event),
-                 key->service.empty() ? std::string{} : key->to_string(), std::move(line->msg)});
+  JournalEntry entry{++sequence_, unix_ms, std::move(line->event),
+                     key->service.empty() ? std::string{} : key->to_string(), std::move(line->msg)};
+  own.push_back(entry);
   ++size_;
   if (own.size() > per_service_) {
     own.pop_front();
     --size_;
   }
   ranks_.insert(rank(service, own));
-  if (size_ <= in_all_) return;
+  if (size_ <= in_all_) return entry;
   // The fullest gives up its oldest entry. The order makes that cheap when thousands of services
   // change at once.
   const core::ServiceId fullest = std::get<core::ServiceId>(*ranks_.rbegin());
@@ -61,6 +62,7 @@ void Journal::on(const core::Action& action, std::int64_t unix_ms) {
   } else {
     ranks_.insert(rank(fullest, most));
   }
+  return entry;
 }
 
 std::vector<JournalEntry> Journal::of(core::ServiceId service) const {

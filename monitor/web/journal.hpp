@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <deque>
+#include <optional>
 #include <set>
 #include <string>
 #include <tuple>
@@ -29,12 +30,15 @@ class Journal {
   explicit Journal(std::size_t per_service = 20, std::size_t in_all = 4000)
       : per_service_{per_service}, in_all_{in_all} {}
 
-  void on(const core::Action& action, std::int64_t unix_ms);
+  /// The entry that was made of it, if any.
+  std::optional<JournalEntry> on(const core::Action& action, std::int64_t unix_ms);
   /// Oldest first. `service` 0: about the Engine as a whole.
   std::vector<JournalEntry> of(core::ServiceId service) const;
   /// Of all services, oldest first, the newest `limit`.
   std::vector<JournalEntry> newest(std::size_t limit) const;
   std::size_t size() const { return size_; }
+  /// Of the newest entry; 0: there was none.
+  std::uint64_t sequence() const { return sequence_; }
 
  private:
   using Own = std::deque<JournalEntry>;

@@ -1,8 +1,11 @@
 #include "web/views.hpp"
 
 #include <algorithm>
+#include <format>
 #include <nlohmann/json.hpp>
+#include <utility>
 
+#include "observe/process.hpp"
 #include "observe/text.hpp"
 #include "protocol/probe_settings.hpp"
 #include "protocol/settings.hpp"
@@ -12,6 +15,10 @@ namespace sentinel::web {
 namespace {
 
 using Json = nlohmann::ordered_json;
+using io::HttpRequest;
+using io::HttpResponse;
+
+constexpr std::string_view transition_event = "sentinel.service.transition";
 
 Json overlays_json(const core::Overlays& overlays) {
   Json list = Json::array();
@@ -74,7 +81,7 @@ std::string Moment::wall(core::Time t) const {
   return observe::rfc3339(unix_ms + ms);
 }
 
-Json summary_json(const core::ServiceView& view, const Moment& moment) {
+Json summary_json(const core::ServiceView& view, const ServiceLinks& links, const Moment& moment) {
   Json json;
   json["name"] = view.name;
   json["full_name"] = view.key.to_string();
@@ -93,6 +100,8 @@ Json summary_json(const core::ServiceView& view, const Moment& moment) {
   json["next_attempt"] = view.next_attempt ? Json(moment.wall(*view.next_attempt)) : Json(nullptr);
   json["budget_remaining"] = view.budget_remaining;
   json["restarts"] = view.restarts;
+  json["incident"] = links.incident.empty() ? Json(nullptr) : Json(links.incident);
+  json["depends_on"] = links.depends_on;
   const bool has_container = view.container != core::ContainerId{};
   json["container"] = has_container ? Json(view.container.hex()) : Json(nullptr);
   json["container_name"] = view.container_name;
@@ -100,8 +109,8 @@ Json summary_json(const core::ServiceView& view, const Moment& moment) {
   return json;
 }
 
-Json detail_json(const core::ServiceView& view, const Moment& moment) {
-  Json json = summary_json(view, moment);
+Json detail_json(const core::ServiceView& view, const ServiceLinks& links, const Moment& moment) {
+  Json json = summary_json(view, links, moment);
   Json engine;
   engine["run"] = core::to_string(view.status.run);
   engine["health"] = core::to_string(view.status.health);
@@ -140,6 +149,62 @@ Json process_json(const ProcessView& process) {
   return json;
 }
 
+Json status_json(const ProcessView& process, const std::vector<core::ServiceView>& services,
+                 std::size_t listeners, const std::optional<io::JournalStats>& journal) {
+  Json json = process_json(process);
+  Json states = Json::object();
+  for (const core::State state : core::all_states) states[std::string{core::to_string(state)}] = 0;
+  for (const core::ServiceView& view : services) {
+    Json& count = states[std::string{core::to_string(view.state)}];
+    count = count.get<int>() + 1;
+  }
+  json["services"] = services.size();
+  json["states"] = std::move(states);
+  json["changes"] = process.token ? "token" : "off";
+  if (journal) {
+    json["journal"] = {{"durable", journal->durable},
+                       {"bytes", journal->bytes},
+                       {"queued", journal->queued},
+                       {"lost", journal->lost}};
+  }
+  const observe::ProcessFigures figures = observe::process_figures();
+  json["process"] = {{"resident_bytes", figures.resident_bytes},
+                     {"cpu_seconds", figures.cpu_seconds},
+                     {"open_files", figures.open_fds}};
+  json["sse_clients"] = listeners;
+  return json;
+}
+
+Json engine_json(const ProcessView& process, std::size_t services) {
+  Json json;
+  json["name"] = "engine";
+  json["endpoint"] = process.engine;
+  json["up"] = process.engine_up;
+  json["reason"] = process.engine_up ? std::string{} : process.engine_reason;
+  json["version"] = process.engine_version;
+  json["api_version"] = process.api_version;
+  json["synchronised"] = process.synchronised;
+  json["services"] = services;
+  json["in_flight"] = process.operations_in_flight;
+  json["max_concurrent"] = process.max_concurrent;
+  json["storm_hold"] = process.storm;
+  json["blind"] = process.blind;
+  return json;
+}
+
+Json history_json(const JournalEntry& entry) {
+  Json json;
+  json["sequence"] = entry.sequence;
+  json["time"] = observe::rfc3339(entry.unix_ms);
+  json["kind"] = entry.event == transition_event ? "transition" : "notice";
+  json["event"] = entry.event;
+  json["subject"] = entry.service.empty() ? std::string{} : "service:" + entry.service;
+  json["service"] = entry.service.empty() ? Json(nullptr) : Json(entry.service);
+  json["incident"] = nullptr;
+  json["text"] = entry.text;
+  return json;
+}
+
 Json journal_json(const std::vector<JournalEntry>& entries) {
   Json list = Json::array();
   for (const JournalEntry& entry : entries) {
@@ -152,8 +217,8 @@ Json journal_json(const std::vector<JournalEntry>& entries) {
   return list;
 }
 
-io::HttpResponse json_response(const Json& json, unsigned status) {
-  io::HttpResponse response;
+HttpResponse json_response(const Json& json, unsigned status) {
+  HttpResponse response;
   response.status = status;
   response.content_type = "application/json";
   response.body = dump(json);
@@ -161,8 +226,42 @@ io::HttpResponse json_response(const Json& json, unsigned status) {
   return response;
 }
 
-std::string dump(const Json& json) {
-  return json.dump(-1, ' ', false, Json::error_handler_t::replace) + "\n";
+HttpResponse tagged_response(const HttpRequest& request, std::string body, std::string_view seed) {
+  // FNV-1a: the same in every run of the process, so that a restart does not make all pages anew.
+  std::uint64_t hash = 0xcbf29ce484222325U;
+  for (const char c : seed) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
+  const std::string tag = std::format("W/\"{:016x}\"", hash);
+  HttpResponse response;
+  response.headers.emplace_back("ETag", tag);
+  response.headers.emplace_back("Cache-Control", "no-cache");
+  if (tag_matches(request.field("If-None-Match"), tag)) {
+    response.status = 304;
+    return response;
+  }
+  response.content_type = "application/json";
+  response.body = std::move(body);
+  return response;
 }
+
+bool tag_matches(std::string_view given, std::string_view tag) {
+  const auto strong = [](std::string_view text) {
+    if (text.starts_with("W/")) text.remove_prefix(2);
+    return text;
+  };
+  while (!given.empty()) {
+    std::string_view one = given.substr(0, given.find(','));
+    given.remove_prefix(std::min(one.size() + 1, given.size()));
+    while (one.starts_with(' ')) one.remove_prefix(1);
+    while (one.ends_with(' ')) one.remove_suffix(1);
+    if (one == "*" || (!one.empty() && strong(one) == strong(tag))) return true;
+  }
+  return false;
+}
+
+std::string dump_line(const Json& json) {
+  return json.dump(-1, ' ', false, Json::error_handler_t::replace);
+}
+
+std::string dump(const Json& json) { return dump_line(json) + "\n"; }
 
 }  // namespace sentinel::web

@@ -1,0 +1,284 @@
+// The stream of events, and what stands in front of changes.
+
+#include <algorithm>
+#include <catch2/catch_test_macros.hpp>
+#include <memory>
+#include <nlohmann/json.hpp>
+#include <string>
+#include <vector>
+
+#include "web/api.hpp"
+
+using namespace sentinel;
+using namespace std::chrono_literals;
+using io::HttpRequest;
+using io::HttpResponse;
+using Json = nlohmann::json;
+
+namespace {
+
+struct Event {
+  std::string kind;
+  std::uint64_t id = 0;
+  Json data;
+};
+
+std::string take_line(std::string& text) {
+  const auto end = text.find('\n');
+  REQUIRE(end != std::string::npos);
+  std::string line = text.substr(0, end);
+  text.erase(0, end + 1);
+  return line;
+}
+
+/// A page that listens.
+struct Listener {
+  std::string text;
+  bool gone = false;
+
+  std::vector<Event> events() {
+    std::vector<Event> found;
+    while (!text.empty()) {
+      Event event;
+      event.kind = take_line(text).substr(7);
+      event.id = std::stoull(take_line(text).substr(4));
+      event.data = Json::parse(take_line(text).substr(6));
+      CHECK(take_line(text).empty());
+      found.push_back(std::move(event));
+    }
+    return found;
+  }
+};
+
+struct Fixture {
+  Fixture() {
+    core::ServiceView view;
+    view.id = 1;
+    view.key = {"shop", "web", 1};
+    view.name = "web";
+    services.push_back(view);
+    view.id = 2;
+    view.key = {"shop", "db", 1};
+    view.name = "db";
+    services.push_back(view);
+  }
+
+  web::ApiSource source() {
+    web::ApiSource source;
+    source.now = [this] { return now; };
+    source.unix_ms = [] { return std::int64_t{1'700'000'000'000}; };
+    source.process = [this] { return process; };
+    source.services = [this] { return services; };
+    source.find = [this](std::string_view name) {
+      std::vector<core::ServiceView> found;
+      for (const auto& view : services)
+        if (view.key.to_string() == name || view.name == name) found.push_back(view);
+      return found;
+    };
+    source.service = [this](core::ServiceId id) {
+      const auto found = std::ranges::find(services, id, &core::ServiceView::id);
+      return found == services.end() ? std::nullopt : std::optional(*found);
+    };
+    source.needs = [] {
+      return std::vector<core::ServiceNeeds>{{{"shop", "web", 1}, false, {{"shop", "db", 1}}}};
+    };
+    source.metrics = [] { return std::string{}; };
+    source.set_maintenance = [this](const core::ServiceKey&, core::Duration) { ++maintenances; };
+    source.journal = &journal;
+    return source;
+  }
+
+  HttpResponse get(const std::string& path, io::HttpFields fields = {},
+                   const std::string& query = {}) {
+    return api.handle({.method = "GET", .path = path, .query = query, .fields = std::move(fields)});
+  }
+
+  std::shared_ptr<Listener> listen(io::HttpFields fields = {}, const std::string& query = {}) {
+    auto listener = std::make_shared<Listener>();
+    const HttpResponse response = get("/api/v1/events", std::move(fields), query);
+    REQUIRE(response.stream);
+    response.stream([listener](const std::shared_ptr<const std::string>& text) {
+      if (text && !listener->gone) listener->text += *text;
+      return !listener->gone;
+    });
+    return listener;
+  }
+
+  void happens(const core::Action& action) {
+    if (const auto entry = journal.on(action, 1'700'000'000'000)) api.live().on(*entry);
+    api.live().on(action);
+  }
+
+  core::Notice notice(core::ServiceId id, core::NoticeKind kind) const {
+    core::Notice made;
+    made.kind = kind;
+    made.service = id;
+    for (const auto& view : services)
+      if (view.id == id) made.key = view.key;
+    made.text = "something happened";
+    return made;
+  }
+
+  unsigned guess(const std::string& peer, const std::string& authorization) {
+    return api
+        .handle({.method = "POST",
+                 .path = "/api/v1/maintenance",
+                 .fields = {{"Content-Type", "application/json"},
+                            {"Host", "localhost"},
+                            {"Authorization", authorization}},
+                 .body = R"({"service":"web","for":"30m"})",
+                 .peer = peer})
+        .status;
+  }
+
+  core::Time now{70s};
+  std::vector<core::ServiceView> services;
+  web::ProcessView process;
+  web::Journal journal;
+  unsigned maintenances = 0;
+  web::Api api{source(), "0123456789abcdef"};
+};
+
+}  // namespace
+
+TEST_CASE_METHOD(Fixture, "a stream begins with all there is, and goes on with what changes") {
+  const auto page = listen();
+  auto events = page->events();
+  REQUIRE(events.size() == 1);
+  CHECK(events[0].kind == "snapshot");
+  const Json& all = events[0].data;
+  REQUIRE(all.at("services").size() == 2);
+  CHECK(all.at("services")[0].at("depends_on") == Json::array({"shop/db/1"}));
+  CHECK(all.at("services")[0].at("incident").is_null());
+  CHECK(all.at("status").at("services") == 2);
+  CHECK(all.at("engines").size() == 1);
+  CHECK(all.at("failover").at("configured") == false);
+
+  services[0].state = core::State::unhealthy;
+  happens(notice(1, core::NoticeKind::left_alone));
+  happens(notice(1, core::NoticeKind::left_alone));
+  CHECK(page->text.empty());
+  api.live().tell();
+  events = page->events();
+  REQUIRE(events.size() == 3);
+  CHECK(events[0].kind == "history");
+  CHECK(events[0].id == 1);
+  CHECK(events[0].data.at("service") == "shop/web/1");
+  CHECK(events[2].kind == "service");
+  CHECK(events[2].data.at("state") == "unhealthy");
+  CHECK(events[2].data.at("depends_on") == Json::array({"shop/db/1"}));
+  CHECK(events[2].id == 2);
+
+  happens(notice(2, core::NoticeKind::service_removed));
+  happens(notice(0, core::NoticeKind::engine_down));
+  services.pop_back();
+  api.live().tell();
+  events = page->events();
+  const auto has = [&](std::string_view kind) {
+    return std::ranges::contains(events, kind, &Event::kind);
+  };
+  CHECK(has("gone"));
+  CHECK(has("engine"));
+  CHECK_FALSE(has("service"));
+  api.live().tell();
+  CHECK(page->text.empty());
+}
+
+TEST_CASE_METHOD(Fixture, "who comes back gets what was missed, once, and who left is forgotten") {
+  const auto page = listen();
+  happens(notice(1, core::NoticeKind::left_alone));
+  happens(notice(2, core::NoticeKind::left_alone));
+  page->gone = true;
+  api.live().tell();
+  CHECK(api.live().listeners() == 0);
+  happens(notice(1, core::NoticeKind::left_alone));
+
+  auto events = listen({{"Last-Event-ID", "1"}})->events();
+  REQUIRE(events.size() == 3);
+  CHECK(events[0].kind == "snapshot");
+  CHECK(events[0].id == 3);
+  CHECK(events[1].id == 2);
+  CHECK(events[2].id == 3);
+  CHECK(listen({}, "after=3")->events().size() == 1);
+  CHECK(api.live().listeners() == 2);
+  CHECK(get("/api/v1/events", {{"Last-Event-ID", "x"}}).status == 400);
+}
+
+TEST_CASE_METHOD(Fixture, "guessing the token is slowed down, for the one who guesses") {
+  for (unsigned i = 0; i < web::Guard::max_guesses; ++i) CHECK(guess("a", "Bearer wrong") == 401);
+  CHECK(guess("a", "Bearer wrong") == 429);
+  CHECK(guess("a", "Bearer 0123456789abcdef") == 429);
+  CHECK(guess("b", "Bearer 0123456789abcdef") == 200);
+  CHECK(maintenances == 1);
+  now += web::Guard::forgotten_after;
+  CHECK(guess("a", "Bearer 0123456789abcdef") == 200);
+  // Without a token nothing is guessed.
+  for (unsigned i = 0; i < 2 * web::Guard::max_guesses; ++i) CHECK(guess("c", "") == 401);
+  CHECK(guess("c", "Bearer 0123456789abcdef") == 200);
+}
+
+TEST_CASE_METHOD(Fixture, "a crowd of guessers shares one limit and fills no memory") {
+  for (std::size_t i = 0; i < web::Guard::max_clients; ++i)
+    guess("p" + std::to_string(i), "Bearer wrong");
+  unsigned refused = 0;
+  for (unsigned i = 0; i < 2 * web::Guard::max_guesses; ++i)
+    refused += guess("q" + std::to_string(i), "Bearer wrong") == 429 ? 1U : 0U;
+  CHECK(refused >= web::Guard::max_guesses - 1);
+}
+
+TEST_CASE_METHOD(Fixture, "services come in pages, and not at all when nothing has changed") {
+  const auto first = get("/api/v1/services", {}, "limit=1");
+  auto json = Json::parse(first.body);
+  CHECK(json.at("services").size() == 1);
+  CHECK(json.at("next") == "shop/web/1");
+  json = Json::parse(get("/api/v1/services", {}, "limit=1&after=shop%2Fweb%2F1").body);
+  CHECK(json.at("services")[0].at("full_name") == "shop/db/1");
+  CHECK(json.at("next").is_null());
+  for (const char* bad : {"limit=0", "limit=x", "limit=-1", "after=nobody"})
+    CHECK(get("/api/v1/services", {}, bad).status == 400);
+
+  const auto tag_of = [](const HttpResponse& response) {
+    const auto found =
+        std::ranges::find(response.headers, "ETag", [](const auto& f) { return f.first; });
+    return found == response.headers.end() ? std::string{} : found->second;
+  };
+  const std::string tag = tag_of(get("/api/v1/services"));
+  REQUIRE_FALSE(tag.empty());
+  now += 5s;
+  const auto same = get("/api/v1/services", {{"If-None-Match", "\"x\", " + tag}});
+  CHECK(same.status == 304);
+  CHECK(same.body.empty());
+  services[0].state = core::State::degraded;
+  CHECK(get("/api/v1/services", {{"If-None-Match", tag}}).status == 200);
+}
+
+TEST_CASE_METHOD(Fixture, "a browser gets the dashboard, strictly fenced; others the list") {
+  CHECK(get("/").content_type == "text/plain; charset=utf-8");
+  const auto page = get("/", {{"Accept", "text/html,*/*"}, {"Accept-Encoding", "gzip, br"}});
+  CHECK(page.status == 200);
+  CHECK(page.content_type.starts_with("text/html"));
+  const auto field = [&page](std::string_view name) {
+    std::string value;
+    for (const auto& [key, text] : page.headers)
+      if (key == name) value = text;
+    return value;
+  };
+  CHECK(field("Content-Encoding") == "gzip");
+  CHECK(field("Content-Security-Policy").contains("script-src 'self'"));
+  CHECK_FALSE(field("Content-Security-Policy").contains("unsafe"));
+  CHECK(get("/", {{"Accept", "text/html"}, {"If-None-Match", field("ETag")}}).status == 304);
+  CHECK(get("/", {{"Accept", "text/html"}, {"Accept-Encoding", "identity"}}).status == 406);
+  CHECK(get("/ui/../api").status == 404);
+}
+
+TEST_CASE_METHOD(Fixture, "without a journal and without alerting, answers say so") {
+  CHECK(get("/api/v1/incidents").status == 503);
+  CHECK(get("/api/v1/history").status == 503);
+  CHECK(get("/api/v1/services/shop/web/1/timeline").status == 503);
+  CHECK(get("/api/v1/services/nobody/timeline").status == 404);
+  CHECK(get("/api/v1/incidents", {}, "state=lost").status == 400);
+  CHECK(Json::parse(get("/api/v1/alerts").body).at("receivers").empty());
+  CHECK(Json::parse(get("/api/v1/silences").body).at("silences").empty());
+  CHECK(Json::parse(get("/api/v1/maintenance").body).at("maintenance").empty());
+  CHECK(Json::parse(get("/api/v1/engines").body).at("engines").size() == 1);
+}
