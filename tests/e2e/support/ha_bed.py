@@ -52,8 +52,9 @@ class Firewall:
         script = self.folder / "connections"
         script.write_text("#!/bin/sh\n"
                           f"export CONNTRACKD_CONFIG={self.conntrackd.folder}/conntrackd.conf\n"
-                          f'echo "$1" >>{self.folder}/moves\n'
-                          f'exec {HA}/connections "$@"\n', encoding="utf-8")
+                          f'echo "$1" >>{self.folder}/calls\n'
+                          f'{HA}/connections "$@"\n'
+                          f'echo "$1" >>{self.folder}/moves\n', encoding="utf-8")
         script.chmod(0o755)
         check = self.folder / "check"
         check.write_text(f"#!/bin/sh\nexec {SENTINEL} healthcheck failover --run-dir {self.daemon.run_dir}\n", encoding="utf-8")
@@ -72,15 +73,24 @@ class Firewall:
         """It has the addresses of the pair."""
         return "192.0.2.1/24" in self.net.ip("-4", "addr", "show", "dev", "wan")
 
-    def known(self, text):
-        """Of how many connections the other firewall has told it."""
+    def known(self):
+        """Of how many connections of clients the other firewall has told it."""
         listing = self.net.run("conntrackd", "-C", self.conntrackd.folder / "conntrackd.conf", "-e")
-        return sum(text in line for line in listing.splitlines())
+        return sum(" dport=80 " in line for line in listing.splitlines())  # not 8080: the checks of the other
+
+    def _read(self, name):
+        path = self.folder / name
+        return path.read_text(encoding="utf-8").split() if path.exists() else []
 
     def moves(self):
-        """What keepalived has called `connections` with, in order."""
-        path = self.folder / "moves"
-        return path.read_text(encoding="utf-8").split() if path.exists() else []
+        """What keepalived has called `connections` with, and has been done."""
+        return self._read("moves")
+
+    @property
+    def settled(self):
+        """Who carries the traffic is decided here, and conntrackd knows."""
+        moves = self.moves()
+        return len(moves) == len(self._read("calls")) and ("master" if self.carries else "backup") in moves
 
     def pull_plug(self):
         """What the machine's death is to the others: silence. Nothing has a chance to say goodbye."""
