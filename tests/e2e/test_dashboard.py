@@ -1,7 +1,5 @@
 """Every panel of the dashboard shows something: its queries against a real Prometheus that scrapes a real monitor."""
 import contextlib
-import json
-import re
 import socket
 import ssl
 import threading
@@ -9,7 +7,7 @@ import time
 from datetime import timedelta
 
 import pytest
-from support.engine import ROOT
+from support.board import Board
 from support.http import in_namespace
 from support.pki import Authority
 from support.prometheus import Prometheus
@@ -17,8 +15,7 @@ from support.wait import eventually
 from test_healing import healed
 
 pytestmark = pytest.mark.slow
-BOARD = json.loads((ROOT / "deploy/grafana/dashboards/sentinel.json").read_text(encoding="utf-8"))
-PANELS = [panel for panel in BOARD["panels"] if panel["type"] != "row"]
+BOARD = Board("sentinel")
 # What the test makes happen has to be seen, not merely be there at zero.
 HAPPENED = {"Recovery actions", "Time to recover", "Transitions", "Downtime", "Probe failures by reason", "Probes",
             "Probe time", "Where the time of a probe goes", "Certificates end in", "Engine requests", "Memory", "CPU",
@@ -26,14 +23,6 @@ HAPPENED = {"Recovery actions", "Time to recover", "Transitions", "Downtime", "P
             "Healed, 24 hours", "Availability, 30 days", "Unhealthy and healed"}
 PROBE = {"sentinel.probe.http": "http://:8080/health", "sentinel.probe.http.interval": "1s",
          "sentinel.probe.http.fall": "2", "sentinel.probe.http.rise": "1"}
-
-
-def as_asked(expression):
-    """With the variables as Grafana fills them in when everything is selected."""
-    for name, value in {"$__rate_interval": "1m", "$job": ".+", "$instance": ".+", "$service": ".+"}.items():
-        expression = expression.replace(name, value)
-    assert "$" not in expression, f"an unknown variable: {expression}"
-    return expression
 
 
 class TlsServer:
@@ -106,27 +95,17 @@ targets:
         healed(monitor, web.name)
         api.simulate("hang?for=5m")
         healed(monitor, api.name)
-        missing = lambda: [what for what, seen in shown(prometheus, began).items() if not seen]  # noqa: E731
+        missing = lambda: [what for what, seen in BOARD.shown(prometheus, began).items() if not seen]  # noqa: E731
         eventually(lambda: not missing(), lambda: f"every query returns data; not: {missing()}", 60, 1)
-        seen = shown(prometheus, began)
+        seen = BOARD.shown(prometheus, began)
         silent = [what for what, values in seen.items() if what[0] in HAPPENED and not any(values)]
         assert not silent, f"nothing but zeros: {silent}"
         assert {what[0] for what in seen} >= HAPPENED
         check_values(prometheus)
-        check_variables(prometheus)
+        BOARD.check_variables(prometheus)
         check_rules(prometheus)
     finally:
         prometheus.close()
-
-
-def shown(prometheus, began):
-    """What each query of each panel returns; by the panel's title and the query."""
-    now = time.time()
-    queries = [(panel["title"], target["expr"], target.get("instant", False)) for panel in PANELS
-               for target in panel["targets"]]
-    queries += [(one["name"], one["expr"], False) for one in BOARD["annotations"]["list"]]
-    return {(title, expression): prometheus.values(as_asked(expression)) if instant else
-            prometheus.range(as_asked(expression), began, now, 2) for title, expression, instant in queries}
 
 
 def check_values(prometheus):
@@ -141,15 +120,6 @@ def check_values(prometheus):
     reasons = {one["metric"]["reason"] for one in
                prometheus.api("query", query="sum by (reason) (sentinel_probe_failures_total) > 0")["result"]}
     assert {"status", "timeout"} <= reasons, reasons
-
-
-def check_variables(prometheus):
-    for variable in BOARD["templating"]["list"]:
-        if variable["type"] != "query":
-            continue
-        metric, label = re.fullmatch(r"label_values\((.*), (\w+)\)", variable["definition"]).groups()
-        values = prometheus.api(f"label/{label}/values", **{"match[]": as_asked(metric)})
-        assert values, f"the variable {variable['name']} has no values"
 
 
 def check_rules(prometheus):

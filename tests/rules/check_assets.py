@@ -78,9 +78,9 @@ def check_query(name, expression, known, errors):
 
 
 def check_variables(where, variables, errors):
-    if not {"datasource", "job", "instance", "service"} <= set(variables):
+    if not {"datasource", "job", "instance"} <= set(variables) or not {"service", "pool"} & set(variables):
         errors.append(f"{where}: variables are missing, there are {sorted(variables)}")
-    for name in {"job", "instance", "service"} & set(variables):
+    for name in {"job", "instance", "service", "pool"} & set(variables):
         one = variables[name]
         if not one["multi"] or not one["includeAll"] or one["allValue"] != ".+" or one["datasource"] != SOURCE:
             errors.append(f"{where}: variable {name} wants multi, includeAll, allValue .+ and the data source variable")
