@@ -30,13 +30,7 @@ using core::Sent;
 
 namespace {
 
-constexpr std::size_t max_said = 200;  // bytes of a peer's words in a detail
 constexpr std::size_t max_detail = 400;
-constexpr std::size_t shortest_secret = 4;  // what is shorter is no secret, and stands everywhere
-constexpr long http_request_timeout = 408;
-constexpr long http_too_early = 425;
-constexpr long http_too_many = 429;
-constexpr long http_unavailable = 503;
 
 core::WallTime wall_now() {
   return std::chrono::time_point_cast<std::chrono::milliseconds>(std::chrono::system_clock::now());
@@ -67,13 +61,6 @@ std::expected<protocol::AlertRequest, std::string> render(const core::Delivery& 
   }
 }
 
-/// Path and parameters of a URL, which are credentials more often than not.
-std::string_view path_of(std::string_view url) {
-  const auto scheme = url.find("://");
-  const auto path = url.find_first_of("/?#", scheme == std::string_view::npos ? 0 : scheme + 3);
-  return path == std::string_view::npos ? std::string_view{} : url.substr(path);
-}
-
 /// The URL with `path` before its query.
 std::string extended(const std::string& url, const std::string& path) {
   const auto query = std::min(url.find_first_of("?#"), url.size());
@@ -81,25 +68,6 @@ std::string extended(const std::string& url, const std::string& path) {
   if (!path.empty())
     while (base.ends_with('/')) base.pop_back();
   return base + path + url.substr(query);
-}
-
-/// Seconds, or the moment of an HTTP date (RFC 9110, 10.2.3); nullopt: neither.
-std::optional<core::Duration> parse_retry_after(std::string_view text) {
-  text = protocol::text::trim(text);
-  if (text.empty() || text.size() > 64) return std::nullopt;
-  core::Duration wait{};
-  if (std::ranges::all_of(text, protocol::text::is_digit)) {
-    constexpr std::int64_t most = Sender::longest_retry_after / std::chrono::seconds{1};
-    std::int64_t seconds = 0;
-    const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), seconds);
-    wait = std::chrono::seconds{error == std::errc{} ? std::min(seconds, most) : most};
-  } else {
-    const std::time_t when = curl_getdate(std::string{text}.c_str(), nullptr);
-    if (when == -1) return std::nullopt;
-    const auto now = std::chrono::system_clock::to_time_t(std::chrono::system_clock::now());
-    wait = std::chrono::seconds{std::clamp<std::int64_t>(when - now, 0, 3600)};
-  }
-  return std::min(wait, Sender::longest_retry_after);
 }
 
 /// What there is no memory for is left out.
@@ -152,6 +120,7 @@ std::expected<std::unique_ptr<SendAttempt>, std::string> SendAttempt::prepare(
     attempt->upload_ = std::move(request->body);
     attempt->set_http(*request);
   }
+  attempt->answer_.emplace(spec, attempt->url_);
   return attempt;
 }
 
@@ -246,43 +215,20 @@ void SendAttempt::set_mail() {
 std::size_t SendAttempt::on_body(char* bytes, std::size_t size, std::size_t count, void* self) {
   auto& attempt = *static_cast<SendAttempt*>(self);
   const auto n = size * count;
-  attempt.received_ += n;
-  const auto room = max_said * 4 - std::min(attempt.answer_.size(), max_said * 4);
-  attempt.answer_.append(bytes, std::min(n, room));
-  return attempt.received_ > max_answer ? 0 : n;
+  return attempt.answer_->on_body({bytes, n}) ? n : 0;
 }
 
 std::size_t SendAttempt::on_header(char* bytes, std::size_t size, std::size_t count, void* self) {
   auto& attempt = *static_cast<SendAttempt*>(self);
   const auto n = size * count;
-  attempt.received_ += n;
-  if (attempt.received_ > max_answer) return 0;
   const std::string_view line(bytes, n);
-  if (attempt.receiver_->kind == ReceiverKind::email) {
-    attempt.on_reply(line);
-    return n;
-  }
-  if (line.starts_with("HTTP/")) attempt.retry_after_.clear();  // of a proxy's or an interim answer
-  const auto colon = line.find(':');
-  if (colon != std::string_view::npos &&
-      protocol::text::lower(line.substr(0, colon)) == "retry-after") {
-    auto value = line.substr(colon + 1);
-    while (value.ends_with('\n') || value.ends_with('\r')) value.remove_suffix(1);
-    attempt.retry_after_ = value.substr(0, max_said);
-  }
-  return n;
-}
-
-void SendAttempt::on_reply(std::string_view line) {
-  last_reply_ = line.substr(0, max_said);
-  if (line.starts_with("220 ")) ++ready_;
-  try_again_ = try_again_ || line.starts_with('4');
-  if (refused_reply_.empty() && (line.starts_with('4') || line.starts_with('5')))
-    refused_reply_ = last_reply_;
+  if (attempt.receiver_->kind != ReceiverKind::email)
+    return attempt.answer_->on_header(line) ? n : 0;
   // The message is accepted: libcurl's QUIT, which waits for its answer and holds up every other
   // transfer of the thread meanwhile, need not.
-  if (read_ == upload_.size() && line.starts_with('2'))
-    curl_easy_setopt(handle_.get(), CURLOPT_SERVER_RESPONSE_TIMEOUT_MS, 1L);
+  if (attempt.read_ == attempt.upload_.size() && line.starts_with('2'))
+    curl_easy_setopt(attempt.handle_.get(), CURLOPT_SERVER_RESPONSE_TIMEOUT_MS, 1L);
+  return attempt.answer_->on_reply(line) ? n : 0;
 }
 
 std::size_t SendAttempt::on_read(char* bytes, std::size_t size, std::size_t count, void* self) {
@@ -309,33 +255,6 @@ curl_socket_t SendAttempt::on_socket(void* self, curlsocktype, curl_sockaddr* ad
   return ::socket(address->family, address->socktype | SOCK_CLOEXEC, address->protocol);
 }
 
-std::string SendAttempt::without_secrets(std::string text) const {
-  const auto remove = [&](std::string_view secret) {
-    if (secret.size() < shortest_secret) return;
-    for (auto at = text.find(secret); at != std::string::npos; at = text.find(secret, at + 3))
-      text.replace(at, secret.size(), "***");
-  };
-  const auto& spec = *receiver_;
-  remove(url_);
-  remove(path_of(url_));
-  remove(spec.url.reveal());
-  remove(path_of(spec.url.reveal()));
-  for (const auto& [name, value] : spec.headers) {
-    remove(value.reveal());
-    // "Bearer x": the word that matters is the last.
-    const auto space = value.reveal().rfind(' ');
-    if (space != std::string::npos) remove(std::string_view(value.reveal()).substr(space + 1));
-  }
-  remove(spec.signing_key.reveal());
-  remove(spec.proxy.reveal());
-  remove(spec.mail.password.reveal());
-  return text;
-}
-
-std::string SendAttempt::said(std::string_view text) const {
-  return protocol::one_line(without_secrets(std::string{text}), max_said);
-}
-
 Sent SendAttempt::network_failure(CURLcode code) const {
   Sent sent;
   sent.result = SendResult::retry;
@@ -346,37 +265,9 @@ Sent SendAttempt::network_failure(CURLcode code) const {
   } else if (code == CURLE_USE_SSL_FAILED) {
     sent.detail = "the server does not offer STARTTLS, which is required";
   } else {
-    sent.detail = sentence_case(said(error_[0] != '\0' ? error_ : curl_easy_strerror(code)));
+    sent.detail =
+        sentence_case(answer_->shown(error_[0] != '\0' ? error_ : curl_easy_strerror(code)));
   }
-  return sent;
-}
-
-Sent SendAttempt::judge_http(long status) const {
-  Sent sent;
-  sent.result = SendResult::accepted;
-  if (status >= 200 && status < 300) return sent;
-  const bool retry = status == http_request_timeout || status == http_too_early ||
-                     status == http_too_many || status >= 500 || status < 200;
-  sent.result = retry ? SendResult::retry : SendResult::permanent;
-  if (status == http_too_many || status == http_unavailable)
-    sent.retry_after = parse_retry_after(retry_after_);
-  const auto words = said(answer_);
-  sent.detail = std::format("answered {}{}{}", status, words.empty() ? "" : ": ", words);
-  if (status >= 300 && status < 400) sent.detail += " (redirects are not followed)";
-  return sent;
-}
-
-Sent SendAttempt::judge_smtp(CURLcode code, long status) const {
-  Sent sent;
-  sent.result = SendResult::accepted;
-  if (code == CURLE_OK) return sent;
-  const auto& reply = refused_reply_.empty() ? last_reply_ : refused_reply_;
-  if (code == CURLE_USE_SSL_FAILED || status < 400 || status >= 600 || reply.empty())
-    return network_failure(code);
-  // What was said before the TLS that we require may have been said by somebody in between.
-  const bool unsure = receiver_->mail.security == MailSecurity::starttls && ready_ < 2;
-  sent.result = status >= 500 && !try_again_ && !unsure ? SendResult::permanent : SendResult::retry;
-  sent.detail = "answered " + said(reply);
   return sent;
 }
 
@@ -384,13 +275,15 @@ Sent SendAttempt::judge(CURLcode code) const {
   long status = 0;
   curl_easy_getinfo(handle_.get(), CURLINFO_RESPONSE_CODE, &status);
   Sent sent;
-  if (receiver_->kind == ReceiverKind::email) {
-    sent = judge_smtp(code, status);
-  } else if (status >= 200) {
+  if (receiver_->kind != ReceiverKind::email) {
     // What was answered counts, whatever became of the rest of the answer.
-    sent = judge_http(status);
+    sent = status >= 200 ? answer_->judge_http(status) : network_failure(code);
+  } else if (code == CURLE_OK) {
+    sent.result = SendResult::accepted;
   } else {
-    sent = network_failure(code);
+    // Without the STARTTLS we asked for, what was answered says nothing.
+    const auto said = code == CURLE_USE_SSL_FAILED ? std::nullopt : answer_->judge_smtp(status);
+    sent = said ? *said : network_failure(code);
   }
   sent.detail = protocol::one_line(sent.detail, max_detail);
   return sent;

@@ -8,12 +8,14 @@
 #include <cstdint>
 #include <expected>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include "core/alert_core.hpp"
 #include "io/receivers.hpp"
+#include "io/sender_answer.hpp"
 #include "protocol/alert_request.hpp"
 
 namespace sentinel::io {
@@ -25,8 +27,6 @@ struct CurlFree {
 
 class SendAttempt {
  public:
-  static constexpr std::size_t max_answer = std::size_t{64} * 1024;
-
   /// The error is a Sent::detail: what cannot be sent at all.
   static std::expected<std::unique_ptr<SendAttempt>, std::string> prepare(
       const core::Delivery& delivery, std::shared_ptr<const ReceiverSpec> receiver);
@@ -50,13 +50,7 @@ class SendAttempt {
   void add_header(const std::string& line);
   void add_signature();
 
-  void on_reply(std::string_view line);
-
-  core::Sent judge_http(long status) const;
-  core::Sent judge_smtp(CURLcode code, long status) const;
   core::Sent network_failure(CURLcode code) const;
-  std::string said(std::string_view text) const;
-  std::string without_secrets(std::string text) const;
 
   static std::size_t on_body(char* bytes, std::size_t size, std::size_t count, void* self);
   static std::size_t on_header(char* bytes, std::size_t size, std::size_t count, void* self);
@@ -70,14 +64,8 @@ class SendAttempt {
   std::string url_;
   std::string upload_;  // body or mail
   std::size_t read_ = 0;
-  std::string answer_;         // the beginning of the body
-  std::size_t received_ = 0;   // of headers and body
-  std::string last_reply_;     // of SMTP
-  std::string refused_reply_;  // its first 4xx or 5xx
-  bool try_again_ = false;     // one of them was a 4xx
-  unsigned ready_ = 0;         // replies 220: the greeting, and "go ahead" of STARTTLS
-  std::string refused_;        // address we would not connect to
-  std::string retry_after_;
+  std::optional<SenderAnswer> answer_;
+  std::string refused_;  // address we would not connect to
   char error_[CURL_ERROR_SIZE] = {};
 };
 

@@ -60,7 +60,7 @@ json alert_document(const core::Delivery& delivery, const AlertText& text) {
   return {{"kind", core::to_string(text.kind)},
           {"status", text.resolved ? "resolved" : "firing"},
           {"severity", core::to_string(text.severity)},
-          {"key", one_line(delivery.key, max_alert_word)},
+          {"key", header_value(delivery.key)},
           {"receiver", one_line(delivery.receiver, max_alert_word)},
           {"host", text.host},
           {"subject", text.subject},

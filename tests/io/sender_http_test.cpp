@@ -128,7 +128,7 @@ TEST_CASE("a status that was heard counts, whatever becomes of the body") {
   ScriptedPeer peer(bed.context(),
                     {hear_all, Say{"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\nok"}, dies});
   auto spec = webhook(peer.port());
-  spec.timeout = 2s;
+  spec.timeout = 5s;
   check(bed.send(spec), SendResult::accepted, "");
   CHECK(peer.said() < (std::size_t{8} << 20U));
 }
@@ -170,6 +170,12 @@ TEST_CASE("secrets never come back in a detail") {
   const auto sent = bed.send(spec);
   check(sent, SendResult::permanent, "***");
   CHECK(sent.detail.find("topsecret") == std::string::npos);
+  ScriptedPeer proxy(bed.context(), {hear_all, Say{answer("400 No", "",
+                                                          "user:topsecret dXNlcjp0b3BzZWNyZXQ= "
+                                                          "topsecret /T0/B0/topse")}});
+  spec.proxy = io::Secret{"http://user:topsecret@127.0.0.1:" + std::to_string(proxy.port())};
+  check(bed.send(spec), SendResult::permanent, "answered 400: *** ***= *** ***");
+  spec.proxy = {};
   CHECK(io::shown_address(spec) == "http://127.0.0.1:" + std::to_string(peer.port()));
 }
 

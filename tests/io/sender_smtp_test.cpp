@@ -162,7 +162,7 @@ TEST_CASE("refusals: 4xx is tried again, 5xx is not") {
   }));
   ScriptedPeer peer(bed.context(), script);
   auto spec = mail(peer.port());
-  spec.timeout = 2s;
+  spec.timeout = 5s;
   check(bed.send(spec), result, detail);
   CHECK(peer.said() < (std::size_t{4} << 20U));
 }
@@ -193,4 +193,10 @@ TEST_CASE("passwords are never sent in the clear, and never shown") {
   spec.mail.password = io::Secret{"topsecret"};
   const auto sent = bed.send(spec);
   check(sent, SendResult::permanent, "535 *** is wrong");
+  // The password as it travels.
+  ScriptedPeer echo(bed.context(),
+                    {Secure{server.get()}, greet, hear_ehlo, auth_hello, Hear{"AUTH PLAIN"},
+                     Say{"535 AHNlbnRpbmVsAHRvcHNlY3JldA== dG9wc2VjcmV0\r\n"}, Hear{}});
+  spec.mail.port = echo.port();
+  check(bed.send(spec), SendResult::permanent, "535 ***== ***");
 }
