@@ -59,6 +59,12 @@ class SenderBed {
     sender_->perform({std::move(delivery)});
     return last_;
   }
+  std::uint64_t begin(const std::string& receiver, core::Delivery delivery) {
+    delivery.id = ++last_;
+    delivery.receiver = receiver;
+    sender_->perform({std::move(delivery)});
+    return last_;
+  }
 
   bool answered(std::uint64_t id) const { return sent_.contains(id); }
   std::size_t answers() const { return sent_.size(); }

@@ -155,6 +155,28 @@ TEST_CASE("mistakes are told with their place, and secrets are not") {
   CHECK(from_file.errors.find("HUNTER2") == std::string::npos);
 }
 
+TEST_CASE("a template stands in the file as people write it") {
+  const auto result = read(R"(
+pager:
+  template:
+    url: https://pager.example.org/v1/events
+    token: abcdefgh
+    template: |
+      {"$escape": "plain",
+       "event": {"$switch": "status", "resolved": "close", "*": "open"},
+       "id": "{{ incidents.0.id }}",
+       "title": "{{ subject | limit 100 }}",
+       "links": [{"$if": "link", "$then": "{{ link }}"}],
+       "affected": [{"$each": "incidents", "$do": {"what": "{{ item.title }}"}}]}
+)");
+  CHECK(result.errors.empty());
+  REQUIRE(result.receivers.io.size() == 1);
+  REQUIRE(result.receivers.io[0].body);
+  const auto request = result.receivers.io[0].body->render({});
+  REQUIRE(request);
+  CHECK(request->body.find("\"event\":\"open\"") != std::string::npos);
+}
+
 TEST_CASE("mail receivers are complete, and passwords need TLS") {
   const std::string base = "to: ops@example.org, from: s@example.org, server: mail.example.org";
   CHECK(read("a: { email: { " + base + " } }").errors.empty());

@@ -96,7 +96,7 @@ inline core::Delivery evil_delivery(std::size_t times = 1, std::size_t items = 1
   item.labels = {{text, text}, {"cause", text}};
   item.link = "https://x.example/" + text;
   item.runbook = "javascript:" + text;
-  message.items.assign(items, std::move(item));
+  message.items.assign(items, item);
   return delivery;
 }
 
