@@ -11,7 +11,6 @@
 
 using namespace sentinel;
 using namespace std::chrono_literals;
-using io::HttpRequest;
 using io::HttpResponse;
 using Json = nlohmann::json;
 
