@@ -6,7 +6,7 @@ import {gunzipSync} from 'node:zlib';
 import {checkAnswer, checkSchema} from './contract.mjs';
 import {ago, latency, service as makeService, ulid} from './world.mjs';
 
-const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
+export const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
 const EVENTS = {service: 'Service', gone: 'Gone', incident: 'Incident', history: 'HistoryEntry', alert: 'Receiver', silences: 'Silences', pool: 'Pool', engine: 'Engine', snapshot: 'Snapshot'};
 
 export class ScriptedApi {
@@ -59,7 +59,7 @@ export class ScriptedApi {
     return {
       version: '1.0.0', revision: '0123456789abcdef', uptime_seconds: 356_400, engine: {endpoint: 'unix:///var/run/docker.sock', up: true, synchronised: true, configured: true},
       store: {durable: true, reason: ''}, healing: {in_flight: 1, max_concurrent: 3, storm_hold: false}, config: {file: '/etc/sentinel/sentinel.yaml', ok: true}, targets: 2,
-      services: this.services.length, states, changes: 'token', journal: {durable: true, bytes: 7_654_321, queued: 0, lost: 0},
+      services: this.services.length, states, changes: 'token', actions: ['restart', 'release', 'logs'], journal: {durable: true, bytes: 7_654_321, queued: 0, lost: 0},
       process: {resident_bytes: 9_876_543, cpu_seconds: 412.3, open_files: 41}, sse_clients: this.streams.size,
     };
   }

@@ -48,6 +48,9 @@ test('a service turns, is healed and returns before the eyes', async () => {
   await card('shop/db').getByText('Restart in 2 s').waitFor();
   api.change('shop/db/1', {state: 'recovering', decision: 'it has 1 min to become healthy'});
   await card('shop/db').getByText('recovering').waitFor();
+  // Where no incident tells what was done, the history does.
+  api.tell('history', api.entry({service: 'shop/db/1', text: 'restarting db because: connection refused (restart 1 of 5)'}));
+  await card('shop/db').getByText('Restarting db because: connection refused (restart 1 of 5)').waitFor();
   api.change('shop/db/1', {state: 'healthy', reason: 'all checks pass', decision: ''});
   await card('shop/db').waitFor({state: 'detached'});
   assert.equal(loads, 0);
@@ -127,6 +130,14 @@ test('release, maintenance, silence and drain', async () => {
   await page.getByRole('button', {name: 'Drain alpha'}).first().waitFor();
   assert.deepEqual(api.calls.map(([method, path]) => `${method} ${path.slice(8)}`), ['POST services/infra/backup/1/release', 'POST maintenance', 'POST maintenance', 'POST silences', 'POST drain', 'POST ready']);
   assert.deepEqual(api.calls[3][2].match, [{label: 'project', op: 'equal', value: 'infra'}, {label: 'service', op: 'equal', value: 'backup'}]);
+});
+
+test('only what this monitor can do is offered', async () => {
+  const status = api.status.bind(api);
+  api.status = () => ({...status(), actions: []});
+  await go('#service/infra/backup/1');
+  await page.getByRole('button', {name: 'Maintenance…'}).waitFor();
+  for (const name of [/^Restart/, /^Release/, /^Show now/]) assert.equal(await page.getByRole('button', {name}).count(), 0);
 });
 
 test('undelivered messages are tried again or dropped, receivers tested', async () => {

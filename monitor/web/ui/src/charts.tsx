@@ -2,7 +2,6 @@
 
 import {useEffect, useMemo, useRef, useState} from 'preact/hooks';
 import uPlot from 'uplot';
-import 'uplot/dist/uPlot.min.css';
 import {query, segment} from './api';
 import {At, Shape, Shown, Tabs, useFetched} from './parts';
 import type {Latency, Timeline} from './types';
@@ -102,7 +101,7 @@ function Plot({data}: {data: Latency}) {
     const axis = {stroke: color('--muted'), grid: {stroke: color('--line'), width: 1}, ticks: {show: false}, font: '12px Inter, system-ui, sans-serif'};
     const pick = (of: (point: Latency['points'][number]) => number) => data.points.map(of);
     const plot = new uPlot({
-      width: place.clientWidth, height: 180, legend: {live: false}, cursor: {drag: {x: false, y: false}},
+      width: place.clientWidth, height: 180, legend: {live: false}, cursor: {show: false},
       scales: {y: {range: (_, low, high) => [Math.min(0, low), Math.max(high * 1.1, 1)]}},
       axes: [{...axis, space: 100, values: (_, list) => list.map((at) => clock(at))}, {...axis, size: 62, values: (_, list) => list.map((value) => milliseconds(value))}],
       series: [

@@ -9,7 +9,7 @@ export function FailoverView() {
   return (
     <div class="page">
       <header class="heading"><h1>Failover</h1></header>
-      {!configured ? <Empty>No failover runs beside this monitor. <code>sentinel failover</code> spreads connections over servers that work.</Empty> : null}
+      {!configured ? <Empty>This monitor knows of no failover on its host. <code>sentinel failover</code> spreads connections over servers that work.</Empty> : null}
       {configured && !up ? <p class="note b-warn" role="status">The failover does not answer{reason ? `: ${reason}` : ''}. Packets go on as it left them. What is shown may be old.</p> : null}
       {configured && up && pools.value.length === 0 ? <Empty>It has no pools.</Empty> : null}
       {pools.value.map((pool) => <PoolPanel key={pool.name} pool={pool} />)}

@@ -6,7 +6,7 @@ import {Graph} from './graph';
 import {LongList, type Row} from './list';
 import {At, Badge, Empty, For, In, Shape, Tabs, to} from './parts';
 import {Sparkline} from './spark';
-import {connection, counts, engines, groups, incidents, openIncidents, pools, services, type Group} from './store';
+import {connection, counts, engines, groups, incidents, openIncidents, pools, recent, services, type Group} from './store';
 import type {Incident, Line, Service} from './types';
 import {failing, plural, sentence, states, subjectName} from './words';
 
@@ -115,12 +115,18 @@ export function lastAction(incident: Incident): Line | undefined {
   return incident.lines.findLast((line) => line.result !== '');
 }
 
+/** Where there is no incident to tell it: the latest that was told of the service and is no change of state. */
+export function lastTold(service: Service): Line | undefined {
+  const entry = recent.value.findLast((one) => one.service === service.full_name && one.kind !== 'transition');
+  return entry && {...entry, result: ''};
+}
+
 function Card({service, incident}: Trouble) {
   const state = service?.state ?? (incident!.severity === 'critical' ? 'unhealthy' : 'degraded');
   const since = incident?.began ?? service!.since;
   const title = service ? service.full_name : subjectName(incident!.subject);
   const why = incident?.text || service?.reason || '';
-  const did = incident ? lastAction(incident) : undefined;
+  const did = incident ? lastAction(incident) : lastTold(service!);
   const others = incident ? incident.members.filter((one) => !one.recovered).length + incident.more_members : 0;
   return (
     <article class={`trouble h-${state === 'recovering' ? 'heal' : state === 'quarantined' ? 'quar' : state === 'degraded' ? 'warn' : state === 'healthy' ? 'ok' : 'bad'}`}>
@@ -134,7 +140,7 @@ function Card({service, incident}: Trouble) {
       <dl>
         <dt>Why</dt><dd>{sentence(why) || 'Not known yet'}</dd>
         {others > 0 ? <><dt>Also</dt><dd>{plural(others, 'other')} failing because of it: {incident!.members.filter((one) => !one.recovered).slice(0, 4).map((one) => subjectName(one.subject)).join(', ')}{others > 4 ? ', …' : ''}</dd></> : null}
-        <dt>Done</dt><dd>{did ? <>{sentence(did.text)}{did.result && did.result !== 'done' ? `: ${did.result}` : ''} <span class="when">at <At time={did.time} /></span></> : 'Nothing yet'}</dd>
+        <dt>Done</dt><dd>{did ? <>{sentence(did.text)}{did.result && did.result !== 'done' ? `: ${did.result}` : ''} <span class="when">at <At time={did.time} /></span></> : incident ? 'Nothing yet' : 'Not known'}</dd>
         <dt>Next</dt><dd>{service ? <Next service={service} /> : sentence(incident!.labels['next'] ?? 'It is told when it works again')}</dd>
       </dl>
       {incident ? <a class="detail" href={to('incident', incident.id)} aria-label={`What happened to ${title}`}>What happened</a> : null}

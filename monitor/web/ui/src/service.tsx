@@ -2,9 +2,9 @@ import {useState} from 'preact/hooks';
 import {call, query, segment} from './api';
 import {LatencyPanel, States} from './charts';
 import {ask, post} from './dialog';
-import {lastAction, Next, shortName} from './overview';
+import {lastAction, lastTold, Next, shortName} from './overview';
 import {At, Badge, Empty, For, Mark, Output, Panel, Shape, Shown, to, useFetched} from './parts';
-import {incidents, recent, services} from './store';
+import {can, incidents, recent, services} from './store';
 import type {Availability, HistoryEntry, Incident, Probe, Service, ServiceDetail} from './types';
 import {duration, failing, milliseconds, percent, plural, sentence, tone} from './words';
 
@@ -49,8 +49,8 @@ export function ServicePage({name}: {name: string}) {
 
 function Head({service}: {service: Service}) {
   const incident = service.incident ? incidents.value.get(service.incident) : undefined;
-  const did = incident ? lastAction(incident) : undefined;
   const fine = service.state === 'healthy';
+  const did = incident ? lastAction(incident) : fine ? undefined : lastTold(service);
   return (
     <section class={`head h-${tone(service.state)}`} aria-label="Now">
       <div class="title">
@@ -79,14 +79,14 @@ function Actions({service}: {service: Service}) {
   const kept = service.overlays.includes('maintenance');
   return (
     <div class="actions" role="group" aria-label="Actions">
-      {service.target ? null : (
+      {service.target || !can('restart') ? null : (
         <button type="button" onClick={() => ask({
           title: `Restart ${shown}?`, danger: true, button: 'Restart', fields: [reason],
           text: `Its container is stopped and started once, now. It counts as one of the restarts of its budget${service.budget_remaining === undefined ? '' : ` (${service.budget_remaining} left)`} and is verified like any other.`,
           act: post(`${path}/restart`, withReason), done: `${shown} will be restarted.`,
         })}>Restart…</button>
       )}
-      {service.state === 'quarantined' ? (
+      {service.state === 'quarantined' && can('release') ? (
         <button type="button" onClick={() => ask({
           title: `Release ${shown} from quarantine?`, button: 'Release', fields: [reason],
           text: 'Sentinel heals it again, with its whole budget.',
@@ -186,7 +186,7 @@ function Tail({service}: {service: Service}) {
     act: async () => setNow((await call<{text: string}>(`logs${query({service: service.full_name, lines: 200})}`, {auth: true})).text),
   });
   return (
-    <Panel title="Container log" side={<button type="button" onClick={show}>{now === null ? 'Show now…' : 'Again…'}</button>}>
+    <Panel title="Container log" side={can('logs') ? <button type="button" onClick={show}>{now === null ? 'Show now…' : 'Again…'}</button> : null}>
       {now !== null ? <Output text={now || '(nothing)'} label="Last lines of the container" /> : null}
       {incident?.log_tail ? (
         <>

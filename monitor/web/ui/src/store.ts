@@ -22,6 +22,8 @@ export const engines = signal<readonly Engine[]>([]);
 export const pools = signal<readonly Pool[]>([]);
 export const failover = signal<Failover>({configured: false, up: false, reason: ''});
 export const status = signal<Status | null>(null);
+/** Not each monitor can do everything a person may want. */
+export const can = (action: string) => status.value?.actions?.includes(action);
 /** Newest entries that came over the stream, the oldest first. */
 export const recent = signal<readonly HistoryEntry[]>([]);
 /** When what is shown was true, by our clock. */

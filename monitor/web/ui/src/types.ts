@@ -176,6 +176,7 @@ export interface Status {
   services: number;
   states: Record<string, number>;
   changes?: 'token' | 'off';
+  actions?: string[];
   journal?: {durable?: boolean; bytes?: number; queued?: number; lost?: number};
   process?: {resident_bytes?: number; cpu_seconds?: number; open_files?: number};
   sse_clients?: number;
