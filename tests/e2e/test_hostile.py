@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from support.monitor import SENTINEL
-from support.relay import Relay
+from support.relay import engine_relay
 from test_healing import canary, healed
 
 ESCAPES = "\x1b]0;owned\x07\x1b[2J<script>alert(1)</script>\"'\\\nforged line\r\u202eright to left"
@@ -142,7 +142,7 @@ def test_with_the_sockets_group_it_needs_no_root(rig):
 
 def test_an_engine_over_tcp(rig):
     web = rig.healthy("web", "--ignore-sigterm", stop_timeout=3)
-    with Relay(rig.engine) as relay:
+    with engine_relay(rig.engine) as relay:
         monitor = rig.monitor(endpoint=f"tcp://127.0.0.1:{relay.port}")
         monitor.wait_state(web.name, "healthy")
         web.simulate("unhealthy")

@@ -54,10 +54,11 @@ class Daemon:
     """`name`: of the subcommand and of its socket. `folder` is made by the caller and removed with this."""
 
     def __init__(self, name, folder, config=None, level="debug", environment=None, data_dir=None, text=False,
-                 namespace=None):
-        """`text`: text lines, which are found in `errors`. `namespace`: a Namespace it runs in."""
+                 namespace=None, listen="none"):
+        """`text`: text lines, which are found in `errors`. `namespace`: a Namespace it runs in. `listen`: over TCP, too."""
         self.name = name
         self.namespace = namespace
+        self.listen = listen
         self.folder = Path(folder)
         self.run_dir = self.folder / "run"
         self.data_dir = Path(data_dir) if data_dir else self.folder / "data"
@@ -81,7 +82,7 @@ class Daemon:
     def arguments(self):
         """After the binary's own path."""
         return [self.name, "--config", str(self.config), "--data-dir", str(self.data_dir), "--run-dir", str(self.run_dir),
-                "--listen", "none", "--log-level", self.level, "--log-format", self.format]
+                "--listen", self.listen, "--log-level", self.level, "--log-format", self.format]
 
     def command(self):
         command = [str(SENTINEL), *self.arguments()]

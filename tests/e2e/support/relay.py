@@ -1,4 +1,4 @@
-"""An Engine's socket as a TCP port in its network namespace, as a socket proxy would offer it."""
+"""Connections that are passed on, until the test breaks them."""
 import socket
 import threading
 
@@ -6,9 +6,12 @@ from .http import in_namespace
 
 
 class Relay:
-    def __init__(self, engine):
-        self._path = engine.socket
-        self._listener = in_namespace(engine.pid, lambda: socket.create_server(("127.0.0.1", 0)))
+    """From a port of `namespace` (the process whose network it is; None: our own) to what `connect` opens."""
+
+    def __init__(self, namespace, connect):
+        self._connect = connect
+        self.refusing = False  # new ones, at once
+        self._listener = in_namespace(namespace or "self", lambda: socket.create_server(("127.0.0.1", 0)))
         self.port = self._listener.getsockname()[1]
         self._sockets = []
         self._lock = threading.Lock()
@@ -42,16 +45,16 @@ class Relay:
                 client, _ = self._listener.accept()
             except OSError:
                 return
-            engine = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
             try:
-                engine.connect(self._path)
+                if self.refusing:
+                    raise ConnectionRefusedError
+                server = self._connect()
             except OSError:
                 client.close()
-                engine.close()
                 continue
             with self._lock:
-                self._sockets += [client, engine]
-            for source, sink in ((client, engine), (engine, client)):
+                self._sockets += [client, server]
+            for source, sink in ((client, server), (server, client)):
                 threading.Thread(target=self._pump, args=(source, sink), daemon=True).start()
 
     @staticmethod
@@ -62,3 +65,17 @@ class Relay:
             sink.shutdown(socket.SHUT_WR)
         except OSError:
             Relay._close(sink)
+
+
+def engine_relay(engine):
+    """An Engine's socket as a TCP port in its network namespace, as a socket proxy would offer it."""
+    def connect():
+        one = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+        try:
+            one.connect(engine.socket)
+        except OSError:
+            one.close()
+            raise
+        return one
+
+    return Relay(engine.pid, connect)

@@ -1,0 +1,83 @@
+// The dashboard of a real monitor, which heals a real container; tests/e2e/test_page.py brings both. SENTINEL_CONTROL
+// takes POSTs: /unhealthy lets the container fail, /drop breaks all connections and refuses new ones, /resume takes them.
+import assert from 'node:assert/strict';
+import {after, before, test} from 'node:test';
+import {POLICY} from './api.mjs';
+import {launch, open} from './browser.mjs';
+
+const {SENTINEL_URL: url, SENTINEL_CONTROL: control, SENTINEL_SERVICE: name, SENTINEL_TOKEN: token} = process.env;
+const PATIENCE = 90_000;  // of a healing on a busy machine
+
+const order = async (what) => assert.equal((await fetch(control + what, {method: 'POST'})).status, 204);
+let browser, page, loads = 0;
+before(async () => {
+  browser = await launch();
+  page = await open(browser, url);
+  page.setDefaultTimeout(PATIENCE);
+  page.on('load', () => ++loads);
+});
+after(() => browser?.close());
+
+const row = () => page.locator('.row', {hasText: name});
+const button = (text) => page.locator('dialog').getByRole('button', {name: text, exact: true});
+
+test('it is failing, is healed and is healthy before the eyes, without a reload', async () => {
+  const answer = await page.goto(url);
+  assert.equal(answer.headers()['content-security-policy'], POLICY);
+  await page.locator('.c-live').waitFor();
+  await row().getByText('healthy', {exact: true}).waitFor();
+  await page.getByRole('heading', {name: 'Everything works'}).waitFor();
+  await page.evaluate((service) => {
+    window.states = [];
+    const look = () => {
+      const one = [...document.querySelectorAll('.row')].find((other) => other.textContent.includes(service));
+      const state = one?.querySelector('.state b').textContent;
+      if (state && window.states.at(-1) !== state) window.states.push(state);
+    };
+    look();
+    new MutationObserver(look).observe(document.querySelector('main'), {subtree: true, childList: true, characterData: true});
+  }, name);
+  await order('unhealthy');
+  await page.waitForFunction(() => window.states.includes('recovering') && window.states.at(-1) === 'healthy');
+  // It is restarted within milliseconds: that it was unhealthy may be over before the next frame.
+  const states = await page.evaluate(() => window.states);
+  assert.deepEqual(states.filter((state) => state !== 'unhealthy'), ['healthy', 'recovering', 'healthy']);
+  await page.getByRole('heading', {name: 'Everything works'}).waitFor();
+  assert.equal(loads, 1);
+});
+
+test('what was decided is told in words', async () => {
+  await row().click();
+  await page.locator('.head h1').getByText(name).waitFor();
+  await page.locator('.entries').getByText(`estarting ${name} because: `).waitFor();
+  await page.locator('.entries').getByText(/is healthy \(was unhealthy for /).waitFor();
+  assert.equal(loads, 1);
+});
+
+test('a lost connection is said; what happened meanwhile is shown when it is back', async () => {
+  await order('drop');
+  await page.getByRole('alert').getByText('Connection lost, reconnecting').waitFor();
+  await order('unhealthy');
+  await order('resume');
+  await page.locator('.c-live').waitFor();
+  await page.getByRole('alert').waitFor({state: 'detached'});
+  await page.locator('.entries').getByText('(restart 2 of 5)').first().waitFor();
+  await page.locator('.head').getByText('healthy', {exact: true}).waitFor();
+  assert.equal(loads, 1);
+});
+
+test('a wrong token is refused, the right one acts', async () => {
+  await page.getByRole('button', {name: 'Maintenance…'}).click();
+  const input = page.locator('dialog input[name=token]');
+  await input.fill('not this one, but of a likely length');
+  await button('Begin').click();
+  await page.getByRole('alert').getByText('This token was refused.').waitFor();
+  await input.fill(token);
+  await button('Begin').click();
+  await page.locator('.head .badge').getByText('maintenance').waitFor();
+  await page.getByRole('button', {name: 'End maintenance…'}).click();
+  await button('End it').click();
+  await page.locator('.head .badge').getByText('maintenance').waitFor({state: 'detached'});
+  assert.deepEqual(page.faults, []);
+  assert.equal(loads, 1);
+});
