@@ -306,14 +306,16 @@ std::string quoted_printable(std::string_view text) {
     }
     const bool last = i + 1 == text.size() || text[i + 1] == '\n';
     // White space at the end of a line would be lost, a dot or "From " at its beginning changed.
-    const bool plain =
-        (c > ' ' && c < 0x7F && c != '=' && !(column == 0 && (c == '.' || c == 'F' || c == '-'))) ||
-        (c == ' ' && !last);
-    const std::size_t width = plain ? 1 : 3;
-    if (column + width > most) {
+    const auto is_plain = [&] {
+      const bool first = column == 0 && (c == '.' || c == 'F' || c == '-');
+      return (c > ' ' && c < 0x7F && c != '=' && !first) || (c == ' ' && !last);
+    };
+    if (column + (is_plain() ? 1 : 3) > most) {
       out += "=\r\n";
       column = 0;
     }
+    const bool plain = is_plain();
+    const std::size_t width = plain ? 1 : 3;
     if (plain) {
       out += c;
     } else {

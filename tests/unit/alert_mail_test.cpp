@@ -109,6 +109,8 @@ TEST_CASE("quoted-printable keeps what matters at the ends of lines") {
   CHECK(quoted_printable(".\n..\nFrom me\n--x") == "=2E\r\n=2E.\r\n=46rom me\r\n=2D-x");
   const auto long_line = quoted_printable(std::string(200, 'x'));
   CHECK(long_line.find("=\r\n") == 75);
+  // A line that is broken begins a new one.
+  CHECK(quoted_printable(std::string(75, 'x') + ".").ends_with("x=\r\n=2E"));
 }
 
 TEST_CASE("HTML is escaped") {
