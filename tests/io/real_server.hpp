@@ -58,6 +58,7 @@ class RealServer {
     folder_ = (std::filesystem::temp_directory_path() / "peer-XXXXXX").string();
     REQUIRE(::mkdtemp(folder_.data()) != nullptr);
     std::filesystem::permissions(folder_, std::filesystem::perms{0755});
+    log_ = folder_ + "/log";
   }
   ~RealServer() {
     kill();
@@ -89,7 +90,9 @@ class RealServer {
     REQUIRE(ready);
   }
   /// To it and to what it forked, which share a session.
-  void signal(int number) const { ::kill(-pid_, number); }
+  void signal(int number) const {
+    if (pid_ > 0) ::kill(-pid_, number);
+  }
   void kill() {
     if (pid_ <= 0) return;
     signal(SIGKILL);
@@ -99,9 +102,10 @@ class RealServer {
   }
 
  private:
+  /// In the child of a process with threads, where nothing may be allocated any more.
   [[noreturn]] void run() const {
     ::setsid();
-    const int log = ::open((folder_ + "/log").c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
+    const int log = ::open(log_.c_str(), O_WRONLY | O_CREAT | O_APPEND, 0644);
     ::dup2(log, STDOUT_FILENO);
     ::dup2(log, STDERR_FILENO);
     if (::chdir(folder_.c_str()) != 0 || ::unshare(CLONE_NEWNS) != 0 ||
@@ -114,6 +118,7 @@ class RealServer {
   const std::string command_;
   const std::vector<std::uint16_t> ports_;
   std::string folder_;
+  std::string log_;
   pid_t pid_ = -1;
 };
 
