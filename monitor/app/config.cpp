@@ -9,6 +9,7 @@
 #include <system_error>
 #include <utility>
 
+#include "app/alerts_config.hpp"
 #include "app/config_reader.hpp"
 #include "app/kept_settings.hpp"
 #include "app/regular_file.hpp"
@@ -220,6 +221,7 @@ std::vector<std::string> default_hosts() {
 MonitorConfig defaults() {
   MonitorConfig config;
   config.hosts = default_hosts();
+  config.alerts = default_alerts();
   return config;
 }
 
@@ -265,6 +267,10 @@ void read_config_text(std::string_view text, const std::string& name,
       services = &value;
     } else if (key.scalar == "targets") {
       targets = &value;
+    } else if (key.scalar == alerts_key) {
+      read_alerts(reader, value, environment, config.alerts);
+    } else if (key.scalar == journal_key) {
+      read_journal(reader, value, config.journal);
     } else if (key.scalar == "maintenance") {
       read_maintenance(reader, value, config.maintenance);
     } else if (key.scalar == failover_key) {
@@ -293,8 +299,9 @@ void read_config_text(std::string_view text, const std::string& name,
 }
 
 std::vector<std::string_view> top_level_keys() {
-  std::vector<std::string_view> names{"log",      "heal",    "limits",      "defaults",
-                                      "services", "targets", "maintenance", failover_key};
+  std::vector<std::string_view> names{"log",      "heal",     "limits",      "defaults",
+                                      "services", "targets",  "maintenance", failover_key,
+                                      alerts_key, journal_key};
   for (const ProcessSetting& setting : process_settings)
     if (setting.key.find('.') == std::string_view::npos) names.push_back(setting.key);
   return names;

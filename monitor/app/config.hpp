@@ -16,10 +16,12 @@
 #include <string_view>
 #include <vector>
 
+#include "app/alert_settings.hpp"
 #include "app/interpolate.hpp"
 #include "app/maintenance_rules.hpp"
 #include "app/yaml_tree.hpp"
 #include "core/event.hpp"
+#include "io/journal_model.hpp"
 #include "observe/log.hpp"
 #include "protocol/settings.hpp"
 
@@ -52,11 +54,14 @@ struct MonitorConfig {
   protocol::LabelDefaults labels;
   std::vector<core::TargetInfo> targets;  // hosts that are no containers; keys are unique
   std::vector<MaintenanceRule> maintenance;
+  AlertSettings alerts;
+  io::JournalLimits journal;
 
   /// `none`: targets alone are watched.
   bool has_engine() const { return !engine.empty(); }
   std::string socket_path() const { return run_dir + "/monitor.sock"; }
   std::string store_path() const { return data_dir + "/monitor.db"; }
+  std::string journal_path() const { return data_dir + "/journal.db"; }
 };
 
 /// Of this process.

@@ -1,14 +1,19 @@
 #include "app/failover.hpp"
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <chrono>
 #include <deque>
+#include <iterator>
+#include <utility>
 
+#include "app/alerting.hpp"
 #include "app/command_line.hpp"
 #include "app/daemon.hpp"
 #include "app/failover_kernel.hpp"
 #include "app/failover_preflight.hpp"
 #include "app/failover_state.hpp"
+#include "app/failover_teller.hpp"
 #include "app/memory.hpp"
 #include "app/samples.hpp"
 #include "app/version.hpp"
@@ -18,20 +23,13 @@
 #include "io/runtime.hpp"
 #include "io/watchdog.hpp"
 #include "observe/failover_counts.hpp"
-#include "observe/failover_observer.hpp"
 #include "observe/log.hpp"
 #include "observe/metrics.hpp"
-#include "observe/text.hpp"
 #include "web/failover_api.hpp"
 
 namespace sentinel::app {
 
 namespace {
-
-std::string wall(core::Time t) {
-  const auto ago = std::chrono::duration_cast<std::chrono::milliseconds>(io::now() - t);
-  return observe::rfc3339(unix_ms() - ago.count());
-}
 
 io::NatOptions nat_options(const FailoverSettings& settings) {
   io::NatOptions options;
@@ -48,7 +46,10 @@ class Failover {
         sources_{std::move(sources)},
         log_{log_options(settings_.log_level, settings_.log_format)},
         metrics_{{.version = std::string{version()}, .revision = std::string{revision()}}},
-        observer_{log_, wall},
+        alerting_{context_,
+                  log_,
+                  settings_.alerts,
+                  {.journal = settings_.journal_path(), .limits = settings_.journal, .logs = {}}},
         api_{api_source()},
         http_{context_, http_options(settings_),
               [this](const io::HttpRequest& request) { return api_.handle(request); }},
@@ -64,6 +65,9 @@ class Failover {
     started_ = io::now();
     if (!listen_on(http_, log_, settings_.run_dir, settings_.socket_path(), settings_.listen))
       return exit_failed;
+    make_directory(settings_.data_dir, 0700);
+    if (!alerting_.start()) return exit_failed;
+    alerting_.synchronised();
     if (const auto opened = kernel_.open(); !opened) {
       log_.error("sentinel.failover.kernel", opened.error());
       return exit_failed;
@@ -140,7 +144,6 @@ class Failover {
   }
 
   void restore_drains() {
-    make_directory(settings_.data_dir, 0700);
     auto drains = load_drains(settings_.state_path(), {io::now(), unix_ms()});
     if (!drains) {
       log_.error("sentinel.failover.state", settings_.state_path() + " " + drains.error() +
@@ -171,10 +174,7 @@ class Failover {
         if (!perform(action)) known_.push_back(std::move(action));
     }
     draining_ = false;
-    for (const core::PoolAction& action : known_) {
-      observer_.on(action);
-      counts_.on(action);
-    }
+    for (const core::PoolAction& action : known_) teller_.on(action);
     known_.clear();
     alarm_.set(core_.next_deadline());
   }
@@ -201,10 +201,12 @@ class Failover {
   void store_drains(const std::vector<core::DrainRecord>& drains) {
     const auto stored =
         replace_file(settings_.state_path(), format_drains(drains, {io::now(), unix_ms()}));
-    state_kept_ = stored.has_value();
-    if (!stored)
-      log_.error("sentinel.failover.state", settings_.state_path() + " " + stored.error() +
-                                                ": a restart will not know who is drained");
+    const std::string text = stored ? settings_.state_path() + " is written again"
+                                    : settings_.state_path() + " " + stored.error() +
+                                          ": a restart will not know who is drained";
+    if (!stored) log_.error("sentinel.failover.state", text);
+    if (std::exchange(state_kept_, stored.has_value()) != state_kept_)
+      alerting_.fault("state", "Who is drained", !state_kept_, text);
   }
 
   web::FailoverProcess process() const {
@@ -240,14 +242,17 @@ class Failover {
         figures.traffic.emplace(observe::PoolServerName{server.pool, server.server}, traffic);
       }
     }
+    auto samples = counts_.samples(figures);
+    std::ranges::move(alerting_.samples(), std::back_inserter(samples));
     auto histograms = counts_.histograms();
+    std::ranges::move(alerting_.histograms(), std::back_inserter(histograms));
     histograms.push_back(probe_lag_of(prober_.stats()));
     const std::vector<core::ServiceView> none;
     return metrics_.render({.services = none,
                             .now = io::now(),
                             .unix_ns = unix_ns(),
                             .engine_up = std::nullopt,
-                            .samples = counts_.samples(figures),
+                            .samples = std::move(samples),
                             .histograms = std::move(histograms)});
   }
 
@@ -266,8 +271,10 @@ class Failover {
     log_.set_level(settings_.log_level);
     metrics_.config_loaded(true, unix_ns());
     log_.info("sentinel.config", "the configuration was loaded");
+    alerting_.configure(settings_.alerts, settings_.journal);
     configure();
     counts_.keep_only(core_.pools());
+    teller_.keep_only(core_.pools());
     if (sticky) kernel_.rebuild(settings_.core.sticky_timeout);
   }
 
@@ -285,6 +292,7 @@ class Failover {
     http_.stop();
     if (watchdog_ != nullptr) watchdog_->stop();
     if (!settings_.keep_rules) kernel_.remove();
+    alerting_.stop();
     context_.stop();
   }
 
@@ -293,8 +301,9 @@ class Failover {
   ConfigSources sources_;
   observe::Log log_;
   observe::Metrics metrics_;
-  observe::FailoverObserver observer_;
   observe::FailoverCounts counts_;
+  Alerting alerting_;
+  FailoverTeller teller_{{.alerting = alerting_, .log = log_, .counts = counts_}};
   core::FailoverCore core_;
   web::FailoverApi api_;
   io::HttpServer http_;

@@ -6,6 +6,7 @@
 #include <array>
 #include <utility>
 
+#include "app/alerts_config.hpp"
 #include "app/config_reader.hpp"
 #include "app/failover_pools.hpp"
 #include "app/kept_settings.hpp"
@@ -228,6 +229,11 @@ void read_failover_text(std::string_view text, const std::string& name,
           value, "log",
           {{"level", [&](std::string_view v) { return set_log_level(v, settings.log_level); }},
            {"format", [&](std::string_view v) { return set_log_format(v, settings.log_format); }}});
+    } else if (key.scalar == alerts_key) {
+      // A check of the whole file reads them as the monitor's.
+      if (required) read_alerts(reader, value, environment, settings.alerts);
+    } else if (key.scalar == journal_key) {
+      if (required) read_journal(reader, value, settings.journal);
     } else if (key.scalar == "data-dir") {
       reader.value(value, key.scalar,
                    [&](std::string_view v) { return set_path(v, settings.data_dir); });
@@ -264,6 +270,7 @@ std::string keep_until_restart(FailoverSettings& fresh, const FailoverSettings& 
 std::expected<FailoverSettings, Diagnostics> load_failover_config(const ConfigSources& sources) {
   FailoverSettings settings;
   settings.names = default_names();
+  settings.alerts = default_alerts();
   Diagnostics errors;
   const auto flag = sources.flags.find("config");
   if (flag != sources.flags.end()) {

@@ -33,9 +33,12 @@ struct FailoverSettings {
   bool count_traffic = true;
   std::uint32_t forward_mark = 0;
   std::set<std::string, std::less<>> fix;  // of preflight_fixes
+  AlertSettings alerts;
+  io::JournalLimits journal;
 
   std::string socket_path() const { return run_dir + "/failover.sock"; }
   std::string state_path() const { return data_dir + "/failover.json"; }
+  std::string journal_path() const { return data_dir + "/failover-journal.db"; }
 };
 
 /// From all sources. The default file may be missing; one that was named may not.

@@ -1,20 +1,25 @@
 #include "app/monitor.hpp"
 
+#include <algorithm>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/post.hpp>
 #include <chrono>
 #include <deque>
+#include <iterator>
 #include <system_error>
 
+#include "app/alerting.hpp"
 #include "app/command_line.hpp"
 #include "app/daemon.hpp"
 #include "app/maintenance_clock.hpp"
 #include "app/memory.hpp"
+#include "app/monitor_teller.hpp"
 #include "app/own_share.hpp"
 #include "app/samples.hpp"
 #include "app/secret_file.hpp"
 #include "app/version.hpp"
 #include "core/core.hpp"
+#include "io/container_logs.hpp"
 #include "io/engine_client.hpp"
 #include "io/engine_endpoint.hpp"
 #include "io/engine_own.hpp"
@@ -26,7 +31,6 @@
 #include "io/watchdog.hpp"
 #include "observe/log.hpp"
 #include "observe/metrics.hpp"
-#include "observe/observer.hpp"
 #include "observe/text.hpp"
 #include "web/api.hpp"
 #include "web/journal.hpp"
@@ -42,8 +46,8 @@ class Monitor {
         sources_{std::move(sources)},
         log_{log_options(config_.log_level, config_.log_format)},
         metrics_{{.version = std::string{version()}, .revision = std::string{revision()}}},
-        observer_{log_},
         core_{core_config(config_)},
+        alerting_{context_, log_, config_.alerts, alerting_options()},
         api_{api_source(), {}},
         http_{context_, http_options(config_),
               [this](const io::HttpRequest& request) { return api_.handle(request); }},
@@ -57,7 +61,7 @@ class Monitor {
     // The socket first: a second monitor ends there, before it touches the store of the one that
     // runs.
     if (!listen_on(http_, log_, config_.run_dir, config_.socket_path(), config_.listen) ||
-        !open_store())
+        !open_stores())
       return exit_failed;
     metrics_.config_loaded(true, unix_ns());
     io::Signals signals{context_, [this](int signal) { stop(signal); }, [this] { reload(); }};
@@ -76,7 +80,10 @@ class Monitor {
     deliver(store_->load());
     tell_targets();
     windows_.set_rules(config_.maintenance);
-    if (engine_) engine_->start();
+    if (engine_)
+      engine_->start();
+    else
+      alerting_.synchronised();
     context_.run();
     watchdog_ = nullptr;
     return exit_done;
@@ -110,6 +117,10 @@ class Monitor {
     io::ExecProbeOptions exec;
     exec.endpoint = config_.engine;
     exec.api_version = [this] { return core_.engine_up() ? api_version_ : std::string{}; };
+    io::ContainerLogsOptions logs;
+    logs.endpoint = exec.endpoint;
+    logs.api_version = exec.api_version;
+    logs_ = std::make_unique<io::ContainerLogs>(context_, std::move(logs));
     prober_.set_kind(core::ProbeKind::exec, io::exec_runs(context_, std::move(exec)));
     return true;
   }
@@ -131,8 +142,27 @@ class Monitor {
     return source;
   }
 
-  bool open_store() {
+  Alerting::Options alerting_options() {
+    return {.journal = config_.journal_path(),
+            .limits = config_.journal,
+            .on_action = [this](const core::AlertAction& action) { api_.live().on(action); },
+            .on_entry = [this](const io::HistoryEntry& entry) { api_.live().on(entry); },
+            .on_settled = [this] { api_.live().tell(); },
+            .logs =
+                [this](const std::string& container, std::function<void(std::string)> done) {
+                  const auto id = core::ContainerId::parse(container);
+                  if (logs_ && id)
+                    logs_->fetch(*id, std::move(done));
+                  else
+                    done({});
+                }};
+  }
+
+  bool open_stores() {
     make_directory(config_.data_dir, 0700);
+    if (!alerting_.start()) return false;
+    api_.set_alerts(alerts_backend(alerting_));
+    api_.set_history(web::history_of(alerting_.journal()));
     auto store = io::Store::open(
         context_, config_.store_path(), [this](core::IntentStored event) { deliver(event); },
         [this](const io::StoreReport& report) { store_changed(report); });
@@ -165,6 +195,8 @@ class Monitor {
                        : report.lost   ? observe::LogLevel::warning
                                        : observe::LogLevel::info;
     log_.write({level, "sentinel.store", report.text, {}});
+    alerting_.fault("store", "Sentinel's store", !report.durable,
+                    observe::one_line(report.text, 400));
   }
 
   /// The only way into the core. May be called while actions are being performed: then the event
@@ -263,16 +295,11 @@ class Monitor {
   }
 
   void tell() {
-    for (const Known& known : known_) {
-      const std::int64_t wall = unix_ns();
-      observer_.on(known.action);
-      metrics_.on(known.action, known.at, wall);
-      if (const auto entry = journal_.on(known.action, wall / 1'000'000)) api_.live().on(*entry);
-      api_.live().on(known.action);
-    }
+    for (const Known& known : known_) teller_.on(known.action, known.at);
     known_.clear();
-    api_.live().tell();
+    teller_.settle();
     if (!trimmed_ && core_.synchronised()) {
+      alerting_.synchronised();
       // Parsing the first list and its inspects took more memory than anything after it will.
       trimmed_ = true;
       actions_.shrink_to_fit();
@@ -327,12 +354,16 @@ class Monitor {
                                .log_suppressed = log_.suppressed(),
                                .operations_in_flight = core_.operations_in_flight(),
                                .storm = core_.storm()};
+    auto samples = samples_of(figures);
+    std::ranges::move(alerting_.samples(), std::back_inserter(samples));
+    auto histograms = alerting_.histograms();
+    histograms.push_back(probe_lag_of(figures.prober));
     return metrics_.render({.services = services,
                             .now = io::now(),
                             .unix_ns = unix_ns(),
                             .engine_up = engine_ ? std::optional(core_.engine_up()) : std::nullopt,
-                            .samples = samples_of(figures),
-                            .histograms = {probe_lag_of(figures.prober)}});
+                            .samples = std::move(samples),
+                            .histograms = std::move(histograms)});
   }
 
   void reload() {
@@ -356,6 +387,7 @@ class Monitor {
     metrics_.config_loaded(config_ok_, unix_ns());
     log_.info("sentinel.config", "the configuration was loaded");
     deliver(core::Reconfigured{config_.core});
+    alerting_.configure(config_.alerts, config_.journal);
     tell_targets();
     windows_.set_rules(config_.maintenance);
     if (labels_changed && engine_) engine_->reconfigure(config_.labels);
@@ -378,10 +410,12 @@ class Monitor {
     alarm_.set(std::nullopt);
     windows_.stop();
     if (engine_) engine_->stop();
+    if (logs_) logs_->stop();
     prober_.stop();
     http_.stop();
     if (watchdog_ != nullptr) watchdog_->stop();
     store_->stop();
+    alerting_.stop();
     context_.stop();
   }
 
@@ -395,17 +429,24 @@ class Monitor {
   ConfigSources sources_;
   observe::Log log_;
   observe::Metrics metrics_;
-  observe::Observer observer_;
   web::Journal journal_;
   core::Core core_;
+  Alerting alerting_;
   std::unique_ptr<io::Store> store_;
   web::Api api_;
+  MonitorTeller teller_{{.core = core_,
+                         .alerting = alerting_,
+                         .log = log_,
+                         .metrics = metrics_,
+                         .decisions = journal_,
+                         .live = api_.live()}};
   io::HttpServer http_;
   io::Alarm alarm_;
   MaintenanceClock windows_{context_,
                             [this](core::SetWindows event) { deliver(std::move(event)); }};
   io::Prober prober_;
   std::unique_ptr<io::EngineClient> engine_;
+  std::unique_ptr<io::ContainerLogs> logs_;
   io::Watchdog* watchdog_ = nullptr;
   OwnShare own_share_;
 

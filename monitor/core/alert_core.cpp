@@ -145,6 +145,7 @@ void Impl::configure() {
     if (parcel->receiver == nullptr) bury(*parcel, "the receiver is configured no more");
   }
   std::vector<AlertId> ids;
+  ids.reserve(episodes_.size());
   for (const auto& [id, e] : episodes_) ids.push_back(id);
   for (const AlertId id : ids) label(*episodes_.at(id));
   for (const AlertId id : ids) {
@@ -182,6 +183,7 @@ std::vector<Incident> Impl::open_incidents() const {
 
 std::vector<Incident> Impl::incidents() const {
   std::vector<Incident> out;
+  out.reserve(episodes_.size());
   for (const auto& [id, e] : episodes_) out.push_back(e->incident);
   return out;
 }
@@ -225,6 +227,7 @@ std::vector<Delivery> Impl::deliveries() const {
 
 std::vector<Silence> Impl::silences() const {
   std::vector<Silence> out;
+  out.reserve(silences_.size());
   for (const auto& [id, silence] : silences_) out.push_back(silence);
   return out;
 }

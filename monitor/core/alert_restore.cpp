@@ -26,6 +26,7 @@ void Impl::handle(AlertsRestored& event) {
   for (auto& delivery : event.deliveries) restore(std::move(delivery));
   look_at_silences();
   std::vector<AlertId> ids;
+  ids.reserve(episodes_.size());
   for (auto& [id, e] : episodes_) ids.push_back(id);
   for (const AlertId id : ids) label(*episodes_.at(id));
   for (const AlertId id : ids) {

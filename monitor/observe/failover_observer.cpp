@@ -85,21 +85,43 @@ std::string sentence(const core::ServerTransition& t) {
   return out;
 }
 
-void FailoverObserver::on(const core::PoolAction& action) {
-  if (const auto* transition = std::get_if<core::ServerTransition>(&action))
-    on(*transition);
-  else if (const auto* notice = std::get_if<core::PoolNotice>(&action))
-    on(*notice);
-  else if (const auto* report = std::get_if<core::CheckReport>(&action))
-    on(*report);
+namespace {
+
+std::string_view word(core::Verdict verdict) {
+  switch (verdict) {
+    case core::Verdict::pass: return "pass";
+    case core::Verdict::warn: return "warn";
+    case core::Verdict::fail: return "fail";
+  }
+  return "fail";
 }
 
-void FailoverObserver::on(const core::ServerTransition& t) {
-  LogRecord record;
+}  // namespace
+
+std::optional<Line> FailoverObserver::line_of(const core::PoolAction& action) const {
+  if (const auto* transition = std::get_if<core::ServerTransition>(&action))
+    return line_of(*transition);
+  if (const auto* notice = std::get_if<core::PoolNotice>(&action)) return line_of(*notice);
+  if (const auto* report = std::get_if<core::CheckReport>(&action)) return line_of(*report);
+  return std::nullopt;
+}
+
+void FailoverObserver::on(const core::PoolAction& action) {
+  // Each check would build a line that nobody reads.
+  if (std::holds_alternative<core::CheckReport>(action) && !log_.enabled(LogLevel::debug)) return;
+  if (auto line = line_of(action)) on(std::move(*line));
+}
+
+void FailoverObserver::on(Line line) {
+  if (log_.enabled(line.level))
+    log_.write({line.level, line.event, line.msg, std::move(line.fields)});
+}
+
+Line FailoverObserver::line_of(const core::ServerTransition& t) const {
+  Line record;
   record.level = level_of(t);
   record.event = "sentinel.failover.server";
-  const std::string text = sentence(t);
-  record.msg = text;
+  record.msg = sentence(t);
   auto& fields = record.fields;
   fields = {{"pool", t.pool},
             {"server", t.server},
@@ -131,19 +153,18 @@ void FailoverObserver::on(const core::ServerTransition& t) {
     fields.push_back({"flush_ms", milliseconds(t.flushed - t.confirmed)});
     fields.push_back({"flows", static_cast<std::int64_t>(t.flows)});
   }
-  log_.write(record);
+  return record;
 }
 
-void FailoverObserver::on(const core::PoolNotice& notice) {
-  LogRecord record{level_of(notice.kind), event_of(notice), notice.text, {}};
+Line FailoverObserver::line_of(const core::PoolNotice& notice) {
+  Line record{level_of(notice.kind), std::string{event_of(notice)}, notice.text, {}};
   record.fields.push_back({"kind", std::string{to_string(notice.kind)}});
   if (!notice.pool.empty()) record.fields.push_back({"pool", notice.pool});
   if (!notice.server.empty()) record.fields.push_back({"server", notice.server});
-  log_.write(record);
+  return record;
 }
 
-void FailoverObserver::on(const core::CheckReport& report) {
-  if (!log_.enabled(LogLevel::debug)) return;
+Line FailoverObserver::line_of(const core::CheckReport& report) {
   const core::ProbeOutcome& found = report.outcome;
   std::string who = report.server;
   if (who.empty())
@@ -155,17 +176,15 @@ void FailoverObserver::on(const core::CheckReport& report) {
           : found.verdict == core::Verdict::warn ? "warns"
                                                  : "fails";
   if (!found.sentence.empty()) text += ": " + found.sentence;
-  log_.write({LogLevel::debug,
-              "sentinel.failover.check",
-              text,
-              {{"pool", report.pool},
-               {"server", report.server},
-               {"check", report.check},
-               {"verdict", std::string{found.verdict == core::Verdict::pass   ? "pass"
-                                       : found.verdict == core::Verdict::warn ? "warn"
-                                                                              : "fail"}},
-               {"reason", std::string{to_string(found.reason)}},
-               {"took_ms", milliseconds(found.took)}}});
+  return {LogLevel::debug,
+          "sentinel.failover.check",
+          std::move(text),
+          {{"pool", report.pool},
+           {"server", report.server},
+           {"check", report.check},
+           {"verdict", std::string{word(found.verdict)}},
+           {"reason", std::string{to_string(found.reason)}},
+           {"took_ms", milliseconds(found.took)}}};
 }
 
 }  // namespace sentinel::observe

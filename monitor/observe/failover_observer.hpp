@@ -4,10 +4,12 @@
 // to is done; a check that passes is debug.
 
 #include <functional>
+#include <optional>
 #include <string>
 
 #include "core/pool_event.hpp"
 #include "observe/log.hpp"
+#include "observe/observer.hpp"
 
 namespace sentinel::observe {
 
@@ -18,11 +20,14 @@ class FailoverObserver {
       : log_{log}, wall_{std::move(wall)} {}
 
   void on(const core::PoolAction& action);
+  void on(Line line);
+  /// None for actions that are performed.
+  std::optional<Line> line_of(const core::PoolAction& action) const;
 
  private:
-  void on(const core::ServerTransition& transition);
-  void on(const core::PoolNotice& notice);
-  void on(const core::CheckReport& report);
+  Line line_of(const core::ServerTransition& transition) const;
+  static Line line_of(const core::PoolNotice& notice);
+  static Line line_of(const core::CheckReport& report);
 
   Log& log_;
   std::function<std::string(core::Time)> wall_;

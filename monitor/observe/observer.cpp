@@ -188,9 +188,12 @@ std::optional<Line> line_of(const core::Action& action) {
 void Observer::on(const core::Action& action) {
   // Each probe would build a line that nobody reads.
   if (std::holds_alternative<core::ProbeReport>(action) && !log_.enabled(LogLevel::debug)) return;
-  std::optional<Line> line = line_of(action);
-  if (!line || !log_.enabled(line->level)) return;
-  log_.write({line->level, line->event, line->msg, std::move(line->fields)});
+  if (auto line = line_of(action)) on(std::move(*line));
+}
+
+void Observer::on(Line line) {
+  if (log_.enabled(line.level))
+    log_.write({line.level, line.event, line.msg, std::move(line.fields)});
 }
 
 }  // namespace sentinel::observe

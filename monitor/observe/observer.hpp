@@ -31,6 +31,7 @@ class Observer {
  public:
   explicit Observer(Log& log) : log_{log} {}
   void on(const core::Action& action);
+  void on(Line line);
 
  private:
   Log& log_;

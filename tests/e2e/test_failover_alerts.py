@@ -1,0 +1,90 @@
+"""`sentinel failover` alone on a firewall mails the team when a server falls, and when it returns."""
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+import yaml
+from support.failover_config import pool, settings
+from support.receivers import MailServer
+
+pytestmark = pytest.mark.lane("failover")
+
+PASSWORD = "correct horse"
+
+
+@pytest.fixture
+def mail(nat):
+    """A mail server on the firewall's loopback."""
+    folder = Path(tempfile.mkdtemp(prefix="e2e-mail-"))
+    folder.chmod(0o755)
+    one = MailServer(nat.firewall, folder, nat.ca.issue("mail", ["mail.example.net", "127.0.0.1"]), password=PASSWORD)
+    nat.firewall.resolver("nameserver 198.51.100.11")
+    one.server.start()
+    yield one
+    one.server.dump()
+    one.server.close()
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def with_mail(nat, *pools, port=587, **more):
+    document = yaml.safe_load(settings(*pools, **more))
+    document["alerts"] = {
+        "host": "fw-1",
+        "receivers": {"team": {"email": {
+            "server": "127.0.0.1", "port": port, "user": "sentinel", "password": PASSWORD, "tls.ca": str(nat.ca.file),
+            "from": "Sentinel <sentinel@example.net>", "to": ["team@example.net"]}}},
+        "routes": [{"receivers": ["team"], "group-wait": "0s", "group-interval": "1s"}]}
+    return yaml.safe_dump(document, sort_keys=False)
+
+
+def plain(message):
+    return message.get_body(("plain",)).get_content()
+
+
+@pytest.mark.parametrize("port", [587, 465])
+def test_a_fall_and_a_return_are_mailed(nat, mail, port):
+    daemon = nat.failover(with_mail(nat, pool("web"), port=port))
+    daemon.wait_pool("web", 3)
+    nat.hosts[1].web.kill()
+    fall = mail.wait(1)[0]
+    nat.hosts[1].web.start()
+    back = mail.wait(2)[1]
+
+    assert "s2" in fall["Subject"] and "s2" in back["Subject"]
+    assert fall["From"].addresses[0].addr_spec == "sentinel@example.net"
+    assert fall["To"].addresses[0].addr_spec == "team@example.net"
+    assert fall["Date"].datetime and fall["Message-ID"] != back["Message-ID"]
+    assert fall["Message-ID"] in (back["References"] or ""), "both are one conversation"
+    assert fall["Auto-Submitted"] == "auto-generated"
+    assert fall["X-Sentinel-Status"] == "firing" and back["X-Sentinel-Status"] == "resolved"
+    # Which check, what it answered, since when, what was done.
+    text = plain(fall)
+    assert "http" in text and "connection refused" in text and "fw-1" in text
+    assert "2 of 3 servers" in text
+    assert "<html" in fall.get_body(("html",)).get_content()
+    # The certificate, the pool and the incident: one id from the log to the mail.
+    line = daemon.log("failover.server", server="s2", to="failed")[0]
+    assert line["incident_id"] in text and line["incident_id"] in plain(back)
+    assert PASSWORD not in str(daemon.lines.snapshot())
+
+
+def test_mail_waits_for_its_server(nat, mail):
+    """Neither a server that is away nor one that hangs loses a mail, and the daemon's death does not either."""
+    daemon = nat.failover(with_mail(nat, pool("web")))
+    daemon.wait_pool("web", 3)
+    mail.server.kill()
+    nat.hosts[0].web.kill()
+    daemon.wait_log("alert.retried", receiver="team")
+    daemon.kill()
+    daemon = nat.failover(daemon.config.read_text(encoding="utf-8"), data_dir=daemon.data_dir)
+    mail.server.start()
+    fall = mail.wait(1, 90)[0]
+    assert "s1" in fall["Subject"] and fall["X-Sentinel-Status"] == "firing"
+    # It accepts connections and says nothing.
+    mail.server.pause()
+    nat.hosts[0].web.start()
+    daemon.wait_log("alert.retried", receiver="team", seconds=60)
+    mail.server.resume()
+    back = mail.wait(2, 90)[1]
+    assert back["X-Sentinel-Status"] == "resolved"
