@@ -65,6 +65,7 @@ void Core::Impl::inspect_failed(Container& c) {
   if (++c.tries >= inspect_tries) {
     first_inspect_over(c);
     c.tries = 0;
+    if (Service* s = find(c.service); std::exchange(c.pausing, false) && s != nullptr) schedule(*s);
     return;
   }
   c.retry_at = after(now_, 500ms * (1U << c.tries));
@@ -118,6 +119,10 @@ void Core::Impl::handle(const Hint& event) {
   Container* c = know(event.id);
   if (c == nullptr) return;
   hint_intent(*c, event.kind);
+  if (event.kind == HintKind::pause || event.kind == HintKind::unpause) {
+    c->pausing = event.kind == HintKind::pause;
+    if (!c->pausing) c->unpaused = true;
+  }
   Service* s = find(c->service);
   if (event.kind == HintKind::oom && s != nullptr) {
     tell(*s, NoticeKind::oom_killed,
@@ -224,6 +229,7 @@ void Core::Impl::accept_facts(Container& c, const ContainerFacts& facts) {
   c.status = facts.status;
   if (!c.again) {
     c.inspected_at = now_;
+    c.pausing = false;
     // Sent after the latest event: a late or repeated `stop` of an earlier run is disproved.
     if (c.status.run == RunState::running) {
       c.purpose.stop_seen = c.purpose.die_seen = c.purpose.signalled_before_die = false;
@@ -256,6 +262,10 @@ void Core::Impl::accept_facts(Container& c, const ContainerFacts& facts) {
       carry_probes(*s, old_info->settings.probes);
     } else if (s->probes.size() != c.info->settings.probes.size()) {
       reset_probes(*s, true);
+    }
+    if (c.status.run == RunState::running &&
+        (std::exchange(c.unpaused, false) || before.run == RunState::paused)) {
+      thaw_probes(*s);
     }
     if (c.status.health_stale && !s->stale_told) {
       s->stale_told = true;

@@ -162,7 +162,7 @@ void Core::Impl::prepare(Service& s) {
   op.deadline = after(now_, inspect_limit * 2);
   op.intent_kept = true;
   out_->emplace_back(StoreIntent{{op.id, s.key, c.id, op.started_at, op.rung, trial}, record(s)});
-  if (c.token != 0 || now_ - c.inspected_at > fresh_for) want_inspect(c);
+  if (c.token != 0 || !fresh(c)) want_inspect(c);
 }
 
 void Core::Impl::handle(const IntentStored& event) {
@@ -192,7 +192,7 @@ void Core::Impl::preparing(Service& s) {
              "; going on without");
   }
   if (!op.intent_known || c.token != 0) return;
-  if (now_ - c.inspected_at > fresh_for) {
+  if (!fresh(c)) {
     if (c.retry_at == never) want_inspect(c);
     return;
   }

@@ -122,6 +122,7 @@ class Core::Impl {
   void reset_probes(Service&, bool spread);
   void carry_probes(Service&, const std::vector<ProbeSpec>& old_specs);
   void drop_probes(Service&);
+  void thaw_probes(Service&);
   void first_slot(Probe&, Duration spread);
   bool run_probes(Service&);
   bool probing(const Service&) const;
@@ -194,6 +195,7 @@ class Core::Impl {
   }
   /// The Engine does not say how it is: nothing is judged.
   bool unseen(const Service& s) const { return !s.target && (!engine_up_ || !listed_); }
+  bool fresh(const Container& c) const { return c.inspected_at >= now_ - fresh_for; }
   bool recreating(const Service& s) const { return now_ < s.recreate_until; }
   ServiceRecord record(const Service&) const;
   void store(Service& s) { out_->emplace_back(StoreService{record(s)}); }

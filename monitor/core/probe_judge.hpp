@@ -93,6 +93,13 @@ class ProbeJudge {
 
   void reset() { *this = {}; }
 
+  /// A pass or a warning stays; a failure is not known any more, and what led towards one is gone.
+  void forget_failures() {
+    const auto known = verdict_ == Verdict::fail ? std::nullopt : verdict_;
+    reset();
+    verdict_ = known;
+  }
+
  private:
   std::optional<Verdict> decide(const JudgeRule& rule) const {
     const bool falls = fails_.reached(rule.fall, rule.fall_of);

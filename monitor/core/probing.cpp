@@ -37,7 +37,7 @@ bool asks_the_same(const ProbeSpec& a, const ProbeSpec& b) {
 bool Core::Impl::probing(const Service& s) const {
   if (s.target) return true;
   const Container* c = current(s);
-  return c != nullptr && c->status.run == RunState::running && engine_up_;
+  return c != nullptr && c->status.run == RunState::running && !c->pausing && engine_up_;
 }
 
 bool Core::Impl::sighted(const Service& s) const {
@@ -60,6 +60,17 @@ void Core::Impl::reset_probes(Service& s, bool spread) {
   for (std::size_t i = 0; i < specs.size(); ++i) {
     first_slot(s.probes[i], spread ? specs[i].interval : Duration{200ms});
     s.probes[i].host = sight_.attach(specs[i], s.target && s.target->witness);
+  }
+}
+
+// A paused container answers nobody: what failed shortly before the pause was known says nothing
+// about it, nor does what is under way when it ends.
+void Core::Impl::thaw_probes(Service& s) {
+  for (Probe& p : s.probes) {
+    p.running = false;
+    p.waiting = 0;
+    p.judge.forget_failures();
+    first_slot(p, 200ms);
   }
 }
 

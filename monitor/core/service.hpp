@@ -78,6 +78,10 @@ struct Container {
   Time stopping_since = Time::min();
   Time stopping_until = Time::min();
 
+  // By others: told, and not inspected since. What its probes say meanwhile is no illness.
+  bool pausing = false;
+  bool unpaused = false;
+
   Time run_began{};  // our time, of the run status.started_at
   bool run_seen_from_start = false;
   Time asked_at = Time::min();  // when the latest inspect was sent

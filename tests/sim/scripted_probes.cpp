@@ -148,6 +148,57 @@ TEST_CASE("probes rest while the container is paused or the Engine is away") {
   CHECK(s.probes.size() <= lost + 1);
 }
 
+TEST_CASE("what failed because of a pause is forgotten when it ends") {
+  Script s;
+  const auto web = probed(s);
+  // The pause is known late: by then the probes have failed often enough.
+  s.hold_inspects = true;
+  s.deaf = true;
+  s.paused(web);
+  s.probe_says[web] = Verdict::fail;
+  REQUIRE(s.run_until([&] { return s.state("web") == State::unhealthy; }, 20s));
+  s.hold_inspects = false;
+  s.deaf = false;
+  s.list();
+  s.run(1min);  // an inspect that was held has to run out
+  CHECK(s.view("web").overlays.paused);
+  s.probe_says[web] = Verdict::pass;
+  s.run(10min);
+  s.unpaused(web);
+  s.run(1min);
+  CHECK(s.operations.empty());
+  CHECK(s.state("web") == State::healthy);
+
+  // What it says afterwards counts again.
+  s.probe_says[web] = Verdict::fail;
+  REQUIRE(s.run_until([&] { return s.sent(web) == 1; }, 20s));
+}
+
+TEST_CASE("probes that fail while a pause is being looked into are no illness") {
+  Script s;
+  const auto web = probed(s);
+  const auto before = s.transitions.size();
+  s.hold_inspects = true;
+  s.probe_says[web] = Verdict::fail;
+  s.paused(web);
+  s.run(9s);
+  CHECK(s.transitions.size() == before);
+  s.unpaused(web);
+  s.probe_says[web] = Verdict::pass;
+  s.hold_inspects = false;
+  s.run(1min);
+  CHECK(s.transitions.size() == before);
+  CHECK(s.operations.empty());
+
+  // The Engine never says how it is: it is probed again all the same.
+  s.hold_inspects = true;
+  s.paused(web);
+  s.run(2min);
+  const auto probed_before = s.probes.size();
+  s.run(1min);
+  CHECK(s.probes.size() > probed_before);
+}
+
 TEST_CASE("after a long pause missed probes are skipped, not made up for") {
   Script s;
   probed(s);

@@ -156,14 +156,15 @@ bool World::service_settled(const Service& service, const core::ServiceView* vie
     }
     case RunState::running: break;
   }
+  const bool relapsing =
+      truth.profile.nature == Nature::relapsing || truth.profile.failing == Failing::exiting;
+  // By its luck, well, in quarantine or flapping; or in the hands of its restart policy.
+  if (!curable && relapsing) return true;
   if (!detectable(info)) {
     why = "running without a check, not seen as healthy";
     return view->state == State::healthy || view->state == State::quarantined;
   }
   if (!curable) {
-    // By its luck, well or in quarantine; or in the hands of its restart policy.
-    if (truth.profile.nature == Nature::relapsing || truth.profile.failing == Failing::exiting)
-      return true;
     why = "cannot be healed, not quarantined";
     return !may_act_running(info) || in_quarantine;
   }
