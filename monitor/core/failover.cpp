@@ -102,6 +102,7 @@ void Impl::handle(const NatRead& event) {
   read_deadline_ = never;
   kernel_known_ = true;
   kernel_ = event.table;
+  if (first_read_) adopt_blocks();
   for (auto& [name, pool] : pools_) find_in_kernel(*pool);
   if (first_read_) {
     first_read_ = false;

@@ -27,6 +27,14 @@ std::string connections(std::uint64_t n) {
 // --- ended
 // ----------------------------------------------------------------------------------------
 
+/// Its connections shall end as soon as no new ones come.
+void Impl::want_flush(PoolMember& m) {
+  m.flush_tries = 0;
+  if (m.flush_due) return;
+  m.flush_due = true;
+  flush_wanted_.push_back(&m);
+}
+
 void Impl::flush_failed() {
   for (auto it = flushes_.begin(); it != flushes_.end();) {
     if (it->second.deadline > now_) {
@@ -40,9 +48,9 @@ void Impl::flush_failed() {
   expire_ghosts();
   std::vector<PoolMember*> later;
   for (PoolMember* m : flush_wanted_) {
-    if (!m->flush_due || m->flushing != 0) continue;
+    if (!m->flush_due) continue;
     // New connections must have ceased first, or some would be missed.
-    if (m->in || m->in_kernel || !kernel_known_) {
+    if (m->in || m->in_kernel || m->flushing != 0 || !kernel_known_) {
       later.push_back(m);
       continue;
     }

@@ -105,11 +105,7 @@ void Impl::fail(PoolMember& m, const PoolCheck& check) {
   m.probe_reason = check.reason;
   m.last_good = check.last_good.value_or(Time{});
   m.first_failed = check.first_failed.value_or(now_);
-  m.flush_tries = 0;
-  if (!m.flush_due) {
-    m.flush_due = true;
-    flush_wanted_.push_back(&m);
-  }
+  want_flush(m);
   look_due_ = true;
   mark(*m.pool);
 }

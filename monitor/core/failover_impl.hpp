@@ -237,6 +237,8 @@ class FailoverCore::Impl {
   NatTable kernel_base() const;
   NatTable wanted_base(const NatTable& kernel) const;
   std::set<IpPrefix> hairpin() const;
+  std::optional<MarkBlock> block_in_kernel(const PoolMember& member) const;
+  void adopt_blocks();
   void find_in_kernel(Pool& pool);
   void adopt_ghosts();
   void start_batch();
@@ -246,6 +248,7 @@ class FailoverCore::Impl {
   std::string reason_of(const std::vector<Pool*>& pools) const;
 
   // failover_flows.cpp
+  void want_flush(PoolMember& member);
   void flush_failed();
   void flush(PoolMember& member, bool of_drain);
   void flush(const PoolGhost& ghost);

@@ -32,6 +32,17 @@ const IpAddress& address_of(const HostConfig& host, Family family) {
   return host.addresses.front();  // a bad configuration, which its reader refuses
 }
 
+/// Of the marks of a listener within the block of a server.
+Mark place_of(const Pool& pool, const VipKey& key) {
+  const auto target =
+      std::ranges::lower_bound(pool.targets, std::pair{key.address.family, key.port});
+  return static_cast<Mark>(target - pool.targets.begin());
+}
+
+NatServer target_of(const PoolMember& m, Family family, std::uint16_t port) {
+  return {address_of(*m.host->config, family), m.config->port != 0 ? m.config->port : port};
+}
+
 std::string describe(const VipKey& key) {
   const bool v6 = key.address.family == Family::v6;
   return (v6 ? "[" : "") + key.address.to_string() + (v6 ? "]" : "") + ":" +
@@ -47,8 +58,7 @@ std::string where(const Pool& pool) {
 
 }  // namespace
 
-// --- who is in
-// ------------------------------------------------------------------------------------
+// --- who is in ---
 
 std::vector<PoolMember*> Impl::chosen(Pool& pool, PoolState& state) {
   std::vector<PoolMember*> in;
@@ -132,7 +142,10 @@ void Impl::decide(Pool& pool) {
   std::vector<std::uint16_t> places;
   for (std::size_t i = 0; i < pool.members.size(); ++i) {
     PoolMember& m = *pool.members[i];
+    const bool was_in = m.in;
     m.in = std::ranges::find(in, &m) != in.end();
+    // It was kept though it failed, and is kept no more.
+    if (was_in && !m.in && m.health == PoolHealth::failed) want_flush(m);
     m.share = !m.in ? 0 : m.kept ? whole_share : share_of(m);
     m.slots = 0;
     if (m.config->role != role) continue;
@@ -186,8 +199,7 @@ void Impl::tell_pool(Pool& pool, PoolState before) {
   }
 }
 
-// --- tables
-// ---------------------------------------------------------------------------------------
+// --- tables ---
 
 NatTable Impl::slice(const Pool& pool) const {
   NatTable out;
@@ -197,8 +209,7 @@ NatTable Impl::slice(const Pool& pool) const {
     for (std::size_t i = 0; i < pool.targets.size(); ++i) {
       const auto& [family, port] = pool.targets[i];
       const Mark mark = member->block.value | static_cast<Mark>(i);
-      out.servers.emplace(mark, NatServer{address_of(*member->host->config, family),
-                                          member->config->port != 0 ? member->config->port : port});
+      out.servers.emplace(mark, target_of(*member, family, port));
       if (sticky && member->in) out.live.insert(mark);
     }
   }
@@ -207,9 +218,7 @@ NatTable Impl::slice(const Pool& pool) const {
     if (!pool.owners.empty()) {
       service.slot_class = config.slots;
       service.spread = spread_of(config.schedule);
-      const auto target =
-          std::ranges::lower_bound(pool.targets, std::pair{key.address.family, key.port});
-      const auto place = static_cast<Mark>(target - pool.targets.begin());
+      const Mark place = place_of(pool, key);
       service.slots.reserve(pool.owners.size());
       for (const std::uint16_t owner : pool.owners)
         service.slots.push_back(pool.members[owner]->block.value | place);
@@ -297,6 +306,42 @@ NatTable Impl::wanted() const {
   return out;
 }
 
+/// Which marks the kernel has for a server, told by where their connections go.
+std::optional<MarkBlock> Impl::block_in_kernel(const PoolMember& m) const {
+  const auto& listeners = m.pool->config->listeners;
+  const auto key = std::ranges::find_if(
+      listeners, [this](const VipKey& one) { return kernel_.services.contains(one); });
+  if (key == listeners.end()) return std::nullopt;
+  const Mark place = place_of(*m.pool, *key);
+  const NatServer target = target_of(m, key->address.family, key->port);
+  for (const Mark mark : kernel_.services.at(*key).slots) {
+    const MarkBlock block{mark - place, m.block.mask};
+    const bool fits =
+        (block.value & ~block.mask) == 0 && ((block.value ^ m.block.value) & ~mark_id_mask) == 0;
+    const auto server = kernel_.servers.find(mark);
+    if (fits && server != kernel_.servers.end() && server->second == target) return block;
+  }
+  return std::nullopt;
+}
+
+/// A reload may have moved the marks of servers before the last restart: where they belong lay
+/// another's then. They stay where their connections are.
+void Impl::adopt_blocks() {
+  std::vector<std::pair<PoolMember*, MarkBlock>> moved;
+  each_member([&](PoolMember& m) {
+    const auto block = block_in_kernel(m);
+    if (block && *block != m.block) moved.emplace_back(&m, *block);
+  });
+  // All leave before one arrives: two may have changed places.
+  for (const auto& [m, block] : moved) {
+    blocks_.give_back(m->block);
+    m->block = {};
+  }
+  for (const auto& [m, block] : moved)
+    if (blocks_.take(block)) m->block = block;
+  for (const auto& [m, block] : moved) place(*m);
+}
+
 void Impl::find_in_kernel(Pool& pool) {
   std::set<Mark> marks;
   for (const VipKey& key : pool.config->listeners) {
@@ -312,8 +357,7 @@ void Impl::find_in_kernel(Pool& pool) {
   }
 }
 
-// --- to the kernel
-// --------------------------------------------------------------------------------
+// --- to the kernel ---
 
 void Impl::start_batch() {
   if (!kernel_known_ || batch_ || reading_) {
