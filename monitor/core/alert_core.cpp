@@ -100,6 +100,12 @@ void Impl::handle(AlertsConfigured& event) {
 }
 
 void Impl::configure() {
+  // While the incidents know yet who has to hear of them: none is to be closed too early.
+  for (const auto& [name, room] : receivers_) {
+    if (std::ranges::contains(config_.receivers, name, &AlertReceiver::name)) continue;
+    while (!room->parcels.empty())
+      bury(*room->parcels.begin()->second, "the receiver is configured no more");
+  }
   for (const auto& [id, group] : group_by_id_) deadlines_.erase(handle_of(What::group, id));
   groups_.clear();
   group_by_id_.clear();
@@ -118,8 +124,6 @@ void Impl::configure() {
       ++it;
       continue;
     }
-    while (!room.parcels.empty())
-      bury(*room.parcels.begin()->second, "the receiver is configured no more");
     for (const What what : {What::pump, What::refresh})
       deadlines_.erase(handle_of(what, room.index));
     receiver_by_index_.erase(room.index);
@@ -140,18 +144,19 @@ void Impl::configure() {
     if (parcel->receiver == nullptr && parcel->state == AlertParcel::State::waiting)
       orphans.push_back(parcel.get());
   }
-  for (AlertParcel* parcel : orphans) {
-    adopt(*parcel);
-    if (parcel->receiver == nullptr) bury(*parcel, "the receiver is configured no more");
-  }
   std::vector<AlertId> ids;
   ids.reserve(episodes_.size());
   for (const auto& [id, e] : episodes_) ids.push_back(id);
   for (const AlertId id : ids) label(*episodes_.at(id));
+  for (AlertParcel* parcel : orphans) {
+    adopt(*parcel);
+    if (parcel->receiver == nullptr) bury(*parcel, "the receiver is configured no more");
+  }
   for (const AlertId id : ids) {
-    AlertEpisode& e = *episodes_.at(id);
-    if (!e.incident.ended || e.parcels == 0) touch(e);
-    close_if_done(e);
+    const auto found = episodes_.find(id);
+    if (found == episodes_.end()) continue;
+    touch(*found->second);
+    close_if_done(*found->second);
   }
 }
 

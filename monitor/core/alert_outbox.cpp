@@ -254,13 +254,13 @@ void Impl::forget(AlertParcel& parcel) {
   const std::uint64_t id = parcel.delivery.id;
   deadlines_.erase(handle_of(What::parcel, id));
   if (parcel.state == State::dead) --dead_;
-  if (!parcel.refresh) out_->emplace_back(ForgetDelivery{id});
   if (!parcel.durable && !parcel.refresh) {
-    // It was told all the same.
+    // It was told all the same: to be known before it is forgotten.
     for (const auto& cover : parcel.delivery.covers) {
-      if (const auto e = by_ulid_.find(cover.incident); e != by_ulid_.end()) store_soon(*e->second);
+      if (const auto e = by_ulid_.find(cover.incident); e != by_ulid_.end()) store(*e->second);
     }
   }
+  if (!parcel.refresh) out_->emplace_back(ForgetDelivery{id});
   if (parcel.receiver != nullptr) unlink(parcel);
   parcels_.erase(id);
 }

@@ -192,6 +192,9 @@ std::string Impl::silence_problem(const Silence& silence) const {
     if (matcher.label.size() > max_value || matcher.value.size() > max_value)
       return "a label or value of a matcher has more than 256 characters";
   }
+  constexpr WallTime latest{std::chrono::days{365L * 8000}};
+  if (silence.begins < WallTime{} || silence.ends > latest)
+    return "a silence begins after 1970 and ends before the year 9970";
   if (silence.ends <= silence.begins) return "a silence ends after it begins";
   if (silence.ends <= wall_) return "the silence is over already";
   if (silence.ends - silence.begins > std::chrono::days{366})
@@ -248,7 +251,9 @@ void Impl::arm_silences() {
   wall_offset_ = wall_.time_since_epoch() - now_.time_since_epoch();
   Time next = never;
   for (const auto& [id, silence] : silences_) {
-    next = std::min(next, after(now_, std::max<Duration>(silence.ends - wall_, 1ms)));
+    // One that ends far away, because the wall is wrong, is looked at again in time.
+    const auto left = std::clamp<std::chrono::milliseconds>(silence.ends - wall_, 1ms, 24h);
+    next = std::min(next, after(now_, left));
   }
   deadlines_.set(handle_of(What::silences, 0), next);
 }
