@@ -39,18 +39,6 @@ std::string number(const Value& value) {
   return std::to_string(value.integer(0, 1'000'000'000).value_or(0));
 }
 
-/// A service's name as part of a path: its slashes stay.
-std::string path_of(std::string_view service) {
-  std::string path;
-  while (true) {
-    const auto slash = service.find('/');
-    path += encode(service.substr(0, slash));
-    if (slash == std::string_view::npos) return path;
-    path += '/';
-    service.remove_prefix(slash + 1);
-  }
-}
-
 core::Matcher::Op op_of(std::string_view word) {
   using enum core::Matcher::Op;
   if (word == "not_equal") return not_equal;
@@ -186,16 +174,6 @@ int command_silence(const std::string& socket, const SilenceRequest& request) {
   print_line("silence " + safe((*answer)["id"].text()) + " holds until " +
              safe((*answer)["ends"].text()));
   return exit_done;
-}
-
-int command_restart(const std::string& socket, const std::string& service) {
-  return change(socket, "/api/v1/services/" + path_of(service) + "/restart",
-                "{\"by\":" + quote(who()) + "}");
-}
-
-int command_release(const std::string& socket, const std::string& service) {
-  return change(socket, "/api/v1/services/" + path_of(service) + "/release",
-                "{\"by\":" + quote(who()) + "}");
 }
 
 }  // namespace sentinel::app

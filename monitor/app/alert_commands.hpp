@@ -22,8 +22,4 @@ struct SilenceRequest {
 };
 int command_silence(const std::string& socket, const SilenceRequest& request);
 
-/// Restart its container once, or let it out of quarantine.
-int command_restart(const std::string& socket, const std::string& service);
-int command_release(const std::string& socket, const std::string& service);
-
 }  // namespace sentinel::app

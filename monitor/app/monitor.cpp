@@ -114,13 +114,17 @@ class Monitor {
     options.seed = random_seed();
     engine_ = std::make_unique<io::EngineClient>(
         context_, std::move(options), [this](core::Event event) { deliver(std::move(event)); });
+    io::ContainerLogsOptions logs;
+    logs.endpoint = config_.engine;
+    logs.api_version = [this] { return core_.engine_up() ? api_version_ : std::string{}; };
+    evidence_ = std::make_unique<io::ContainerLogs>(context_, logs);
+    logs.lines = 500;
+    logs.keep = std::size_t{64} << 10U;
+    logs.waiting = 16;  // people who ask, not incidents
+    logs_ = std::make_unique<io::ContainerLogs>(context_, std::move(logs));
     io::ExecProbeOptions exec;
     exec.endpoint = config_.engine;
     exec.api_version = [this] { return core_.engine_up() ? api_version_ : std::string{}; };
-    io::ContainerLogsOptions logs;
-    logs.endpoint = exec.endpoint;
-    logs.api_version = exec.api_version;
-    logs_ = std::make_unique<io::ContainerLogs>(context_, std::move(logs));
     prober_.set_kind(core::ProbeKind::exec, io::exec_runs(context_, std::move(exec)));
     return true;
   }
@@ -138,6 +142,12 @@ class Monitor {
     source.set_maintenance = [this](const core::ServiceKey& key, core::Duration duration) {
       deliver(core::SetMaintenance{key, duration});
     };
+    source.logs = [this](const core::ContainerId& container, auto done) {
+      if (logs_)
+        logs_->fetch(container, std::move(done));
+      else
+        done(std::string{});
+    };
     source.journal = &journal_;
     return source;
   }
@@ -151,8 +161,8 @@ class Monitor {
             .logs =
                 [this](const std::string& container, std::function<void(std::string)> done) {
                   const auto id = core::ContainerId::parse(container);
-                  if (logs_ && id)
-                    logs_->fetch(*id, std::move(done));
+                  if (evidence_ && id)
+                    evidence_->fetch(*id, std::move(done));
                   else
                     done({});
                 }};
@@ -410,6 +420,7 @@ class Monitor {
     alarm_.set(std::nullopt);
     windows_.stop();
     if (engine_) engine_->stop();
+    if (evidence_) evidence_->stop();
     if (logs_) logs_->stop();
     prober_.stop();
     http_.stop();
@@ -446,7 +457,8 @@ class Monitor {
                             [this](core::SetWindows event) { deliver(std::move(event)); }};
   io::Prober prober_;
   std::unique_ptr<io::EngineClient> engine_;
-  std::unique_ptr<io::ContainerLogs> logs_;
+  std::unique_ptr<io::ContainerLogs> evidence_;  // for incidents
+  std::unique_ptr<io::ContainerLogs> logs_;      // for people who ask
   io::Watchdog* watchdog_ = nullptr;
   OwnShare own_share_;
 

@@ -58,6 +58,9 @@ struct ApiSource {
   std::function<std::vector<core::ServiceNeeds>()> needs;
   std::function<std::string()> metrics;
   std::function<void(const core::ServiceKey&, core::Duration)> set_maintenance;
+  /// The last lines of a container: at most 500 and 64 KiB, safe to print. Null: there is no
+  /// Engine.
+  std::function<void(const core::ContainerId&, std::function<void(std::string)>)> logs;
   const Journal* journal = nullptr;
 };
 

@@ -1,2 +1,3 @@
 # The API without a socket: events, guard, history and alerts.
-sentinel_test(unit_web_api unit LINK sentinel_web SOURCES ${CMAKE_CURRENT_LIST_DIR}/web_live_test.cpp)
+sentinel_test(unit_web_api unit LINK sentinel_web SOURCES ${CMAKE_CURRENT_LIST_DIR}/web_live_test.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/web_history_test.cpp)

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
+#include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
 #include <string>
@@ -83,6 +84,9 @@ struct Fixture {
     };
     source.metrics = [] { return std::string{}; };
     source.set_maintenance = [this](const core::ServiceKey&, core::Duration) { ++maintenances; };
+    source.logs = [](const core::ContainerId&, const std::function<void(std::string)>& done) {
+      done("one\ntwo\nthree\n");
+    };
     source.journal = &journal;
     return source;
   }
@@ -280,4 +284,37 @@ TEST_CASE_METHOD(Fixture, "without a journal and without alerting, answers say s
   CHECK(Json::parse(get("/api/v1/silences").body).at("silences").empty());
   CHECK(Json::parse(get("/api/v1/maintenance").body).at("maintenance").empty());
   CHECK(Json::parse(get("/api/v1/engines").body).at("engines").size() == 1);
+}
+
+TEST_CASE_METHOD(Fixture, "logs are for those who know the token, and as many lines as asked for") {
+  services[0].container = *core::ContainerId::parse(std::string(64, 'a'));
+  const auto ask = [this](const std::string& query, bool local) {
+    HttpResponse response =
+        api.handle({.method = "GET", .path = "/api/v1/logs", .query = query, .local = local});
+    if (!response.later) return response;
+    HttpResponse given;
+    response.later([&given](HttpResponse answer) { given = std::move(answer); });
+    return given;
+  };
+  CHECK(ask("service=web", false).status == 401);
+  CHECK(ask("", true).status == 400);
+  CHECK(ask("service=web&lines=0", true).status == 400);
+  CHECK(ask("service=nobody", true).status == 404);
+  CHECK(ask("service=db", true).status == 409);
+  const auto text = [&](const std::string& query) {
+    return Json::parse(ask(query, true).body).at("text").get<std::string>();
+  };
+  CHECK(text("service=web") == "one\ntwo\nthree\n");
+  CHECK(text("service=web&lines=2") == "two\nthree\n");
+  CHECK(text("service=web&lines=1") == "three\n");
+}
+
+TEST_CASE_METHOD(Fixture, "what does not work yet says so") {
+  for (const char* path : {"/api/v1/services/web/restart", "/api/v1/services/web/release",
+                           "/api/v1/drain", "/api/v1/ready"}) {
+    const auto response = api.handle({.method = "POST", .path = path, .local = true});
+    CHECK(response.status == 501);
+    CHECK(Json::parse(response.body).at("detail").get<std::string>().contains("not supported yet"));
+  }
+  CHECK(api.handle({.method = "POST", .path = "/api/v1/status", .local = true}).status == 405);
 }
