@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <catch2/catch_test_macros.hpp>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -62,6 +63,10 @@ struct Fixture {
       for (const auto& view : services)
         if (view.key.to_string() == name || view.name == name) found.push_back(view);
       return found;
+    };
+    source.service = [this](core::ServiceId id) {
+      const auto found = std::ranges::find(services, id, &core::ServiceView::id);
+      return found == services.end() ? std::nullopt : std::optional(*found);
     };
     return source;
   }
