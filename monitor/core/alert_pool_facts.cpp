@@ -37,15 +37,13 @@ void FailoverFacts::on(const ServerTransition& t, AlertEvents& out) {
   const Subject subject = server_subject(t.pool, t.server);
   const std::string title = t.pool + "/" + t.server;
   switch (t.to) {
-    case ServerState::failed: {
+    case ServerState::failed:
+      // In one sentence: the first message may be made at once.
       out.emplace_back(
           failed(subject, title, Severity::warning,
                  t.probe_reason == ProbeReason::none ? "failed" : to_string(t.probe_reason),
-                 t.check.empty() ? t.reason : t.check + ": " + t.reason));
-      if (!t.done.empty())
-        out.emplace_back(SubjectActed{subject, t.done, t.applied ? "done" : "refused"});
+                 t.done.empty() ? t.reason : t.reason + "; " + t.done));
       break;
-    }
     case ServerState::up: out.emplace_back(SubjectRecovered{subject, t.done}); break;
     case ServerState::draining:
     case ServerState::drained:
