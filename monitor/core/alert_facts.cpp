@@ -27,7 +27,8 @@ std::string_view cause_of(const Transition& t) {
 }  // namespace
 
 Subject subject_of(const ServiceKey& key) {
-  return {SubjectKind::service, key.project, key.service, key.replica};
+  // As ServiceKey::to_string(): without a project there is one of that name.
+  return {SubjectKind::service, key.project, key.service, key.project.empty() ? 0 : key.replica};
 }
 Subject subject_of_engine() { return {SubjectKind::engine, {}, "engine", 0}; }
 Subject subject_of_self(std::string what) {

@@ -4,6 +4,7 @@
 #include <charconv>
 #include <nlohmann/json.hpp>
 
+#include "core/alert_facts.hpp"
 #include "observe/text.hpp"
 #include "web/incident_views.hpp"
 
@@ -145,7 +146,7 @@ std::optional<io::JournalStats> Live::stats() const {
 
 std::string Live::incident_of(const core::ServiceKey& key) const {
   if (!alerts_.any()) return {};
-  return alerts_.incident_of({core::SubjectKind::service, key.project, key.service, key.replica});
+  return alerts_.incident_of(core::subject_of(key));
 }
 
 ServiceLinks Live::links(const core::ServiceKey& key) {

@@ -48,6 +48,11 @@ AlertEvents of(const PoolAction& action) {
 
 }  // namespace
 
+TEST_CASE("facts: a service's subject is called as the service is") {
+  for (const ServiceKey& key : {ServiceKey{"", "web", 1}, ServiceKey{"shop", "web", 2}})
+    CHECK(subject_of(key).to_string() == "service:" + key.to_string());
+}
+
 TEST_CASE("facts: an unhealthy service failed, with the probe's reason as cause") {
   Monitored m;
   const auto events = m.of(transition(State::healthy, State::unhealthy, ProbeReason::refused));
