@@ -15,8 +15,6 @@ namespace {
 /// Deliveries count from 1.
 constexpr std::uint64_t heartbeat_id = 0;
 
-core::WallTime wall_now() { return core::WallTime{std::chrono::milliseconds{unix_ms()}}; }
-
 core::Moment moment() { return {io::now(), wall_now()}; }
 
 core::AlertConfig seeded(core::AlertConfig config, std::uint64_t seed) {
@@ -63,7 +61,7 @@ bool Alerting::start() {
   auto journal = io::Journal::open(
       context_, options_.journal, options_.limits,
       {.stored = [this](core::DeliveryStored event) { deliver(event); },
-       .report = [this](const io::StoreReport& report) { journal_changed(report); },
+       .report = [this](const io::StoreReport& report) { fault("journal", report); },
        .everything = [this] { return everything(); }});
   if (!journal) {
     log_.error("sentinel.journal", "the journal cannot be opened: " + journal.error().text);
@@ -98,12 +96,27 @@ void Alerting::tell_receivers() {
   counts_.configure(integrations);
 }
 
-void Alerting::synchronised() {
-  if (!std::exchange(synchronised_, true)) deliver(core::AlertsSynchronised{});
+void Alerting::tell(core::AlertEvents facts) {
+  for (core::AlertEvent& fact : facts) events_.push_back(std::move(fact));
+  drain();
 }
 
-void Alerting::tell(core::AlertEvents facts) {
-  for (core::AlertEvent& fact : facts) deliver(std::move(fact));
+void Alerting::record(const std::optional<core::Subject>& subject, core::AlertEvents facts,
+                      std::optional<io::HistoryEntry> entry, observe::Line line) {
+  // Of an incident that ends, the id is known before; of one that begins, after.
+  std::string incident = subject ? incident_of(*subject) : std::string{};
+  tell(std::move(facts));
+  if (subject) {
+    if (auto now = incident_of(*subject); !now.empty()) incident = std::move(now);
+  }
+  if (entry) {
+    entry->at = wall_now();
+    if (subject) entry->subject = subject->to_string();
+    entry->incident = incident;
+    append(*std::move(entry));
+  }
+  if (!incident.empty()) line.fields.push_back({"incident_id", std::move(incident)});
+  observe::write(log_, std::move(line));
 }
 
 void Alerting::fault(const std::string& what, const std::string& title, bool failed,
@@ -122,12 +135,26 @@ void Alerting::fault(const std::string& what, const std::string& title, bool fai
   }
 }
 
-/// The only way into the core. May be called while actions are being performed: then the event
-/// waits for its turn.
+void Alerting::fault(const std::string& what, const io::StoreReport& report) {
+  const auto level = !report.durable ? observe::LogLevel::error
+                     : report.lost   ? observe::LogLevel::warning
+                                     : observe::LogLevel::info;
+  log_.write({level, "sentinel." + what, report.text, {}});
+  fault(what, "Sentinel's " + what, !report.durable, protocol::one_line(report.text, 400));
+}
+
 void Alerting::deliver(core::AlertEvent event) {
-  if (stopping_) return;
   events_.push_back(std::move(event));
-  if (draining_) return;
+  const bool first = !draining_;
+  drain();
+  if (first && !stopping_ && options_.on_settled) options_.on_settled();
+}
+
+/// The only way into the core. May be called while actions are being performed: then what is new
+/// waits for its turn.
+void Alerting::drain() {
+  if (stopping_) events_.clear();
+  if (events_.empty() || draining_) return;
   draining_ = true;
   while (!events_.empty()) {
     core::AlertEvent next = std::move(events_.front());
@@ -140,7 +167,6 @@ void Alerting::deliver(core::AlertEvent event) {
   if (!to_store_.empty()) journal_->perform(std::exchange(to_store_, {}));
   draining_ = false;
   alarm_.set(core_.next_deadline());
-  if (options_.on_settled) options_.on_settled();
 }
 
 void Alerting::perform(core::AlertAction& action) {
@@ -170,8 +196,7 @@ void Alerting::notice(const core::AlertNotice& notice) {
   auto entry = history_of(notice, line);
   entry.at = wall_now();
   append(std::move(entry));
-  if (log_.enabled(line.level))
-    log_.write({line.level, line.event, line.msg, std::move(line.fields)});
+  observe::write(log_, std::move(line));
 }
 
 void Alerting::append(io::HistoryEntry entry) {
@@ -181,16 +206,6 @@ void Alerting::append(io::HistoryEntry entry) {
   }
   entry.sequence = journal_->append(entry);
   options_.on_entry(entry);
-}
-
-void Alerting::journal_changed(const io::StoreReport& report) {
-  const std::string text = protocol::one_line(report.text, 400);
-  journal_reason_ = report.durable ? std::string{} : text;
-  const auto level = !report.durable ? observe::LogLevel::error
-                     : report.lost   ? observe::LogLevel::warning
-                                     : observe::LogLevel::info;
-  log_.write({level, "sentinel.journal", report.text, {}});
-  fault("journal", "Sentinel's journal", !report.durable, text);
 }
 
 core::AlertsRestored Alerting::everything() const {

@@ -54,18 +54,23 @@ class Alerting {
   /// From a reload.
   void configure(AlertSettings settings, io::JournalLimits limits);
   /// What was not seen by now is not there; see core::AlertsSynchronised. Once.
-  void synchronised();
-  /// Facts, in order.
+  void synchronised() { deliver(core::AlertsSynchronised{}); }
+  /// Facts, in order. Whoever tells them settles what is shown; on_settled is for what comes by
+  /// itself.
   void tell(core::AlertEvents facts);
+  /// One thing that a core made known: its facts are told, its entry is kept, and its line is
+  /// written with the id of its incident.
+  void record(const std::optional<core::Subject>& subject, core::AlertEvents facts,
+              std::optional<io::HistoryEntry> entry, observe::Line line);
   /// A fault of our own, or its end.
   void fault(const std::string& what, const std::string& title, bool failed,
              const std::string& text);
+  /// What a file of ours has to say: `store` or `journal`.
+  void fault(const std::string& what, const io::StoreReport& report);
   void stop();
 
   /// A person's: what it changes is to be seen when this returns.
   void command(core::AlertEvent event) { deliver(std::move(event)); }
-  /// One more entry of the history.
-  void append(io::HistoryEntry entry);
 
   /// The open incident the subject belongs to; empty: none.
   std::string incident_of(const core::Subject& subject) const { return core_.incident_of(subject); }
@@ -73,17 +78,17 @@ class Alerting {
   const AlertSettings& settings() const { return settings_; }
   /// Valid between start() and the end.
   io::Journal& journal() { return *journal_; }
-  std::string journal_reason() const { return journal_reason_; }  // empty: it is durable
 
   std::vector<observe::Sample> samples() const;
   std::vector<observe::HistogramSample> histograms() const { return counts_.histograms(); }
 
  private:
   void deliver(core::AlertEvent event);
+  void drain();
+  void append(io::HistoryEntry entry);
   void perform(core::AlertAction& action);
   void notice(const core::AlertNotice& notice);
   void tell_receivers();
-  void journal_changed(const io::StoreReport& report);
   void beat();
   void beaten(const core::Sent& answer);
   core::AlertsRestored everything() const;
@@ -102,10 +107,8 @@ class Alerting {
 
   std::deque<core::AlertEvent> events_;
   core::AlertActions to_store_;
-  std::string journal_reason_;
   bool draining_ = false;
   bool stopping_ = false;
-  bool synchronised_ = false;
   std::uint64_t beats_ = 0;
   std::uint64_t failed_beats_ = 0;
   bool beat_fails_ = false;

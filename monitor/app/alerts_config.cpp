@@ -20,6 +20,7 @@ namespace {
 
 using namespace std::chrono_literals;
 using protocol::Error;
+using protocol::text::expected_form;
 using Set = std::expected<void, Error>;
 
 constexpr std::size_t max_labels = 16;
@@ -32,10 +33,6 @@ Set assign(Parsed&& parsed, Target& target) {
   if (!parsed) return std::unexpected(std::move(parsed.error()));
   target = std::forward<Parsed>(parsed).value();
   return {};
-}
-
-Set expected_form(std::string text) {
-  return std::unexpected(Error{"expected " + std::move(text)});
 }
 
 Set set_words(std::string_view text, std::vector<std::string>& target,

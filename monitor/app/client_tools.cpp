@@ -9,6 +9,7 @@
 
 #include "app/command_line.hpp"
 #include "observe/text.hpp"
+#include "protocol/alert_escape.hpp"
 
 namespace sentinel::app {
 
@@ -33,20 +34,7 @@ int complain(std::string_view text) {
 std::string safe(std::string_view text) { return observe::one_line(text, max_shown); }
 
 std::string encode(std::string_view text) {
-  std::string out;
-  for (const char c : text) {
-    const bool plain = (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || (c >= '0' && c <= '9') ||
-                       c == '-' || c == '_' || c == '.' || c == '~';
-    if (plain) {
-      out += c;
-    } else {
-      std::array<char, 4> hex{};
-      std::snprintf(hex.data(), hex.size(), "%%%02X",
-                    static_cast<unsigned>(static_cast<unsigned char>(c)));
-      out += hex.data();
-    }
-  }
-  return out;
+  return protocol::escape_markup(text, protocol::Markup::url);
 }
 
 std::string process_of(std::string_view socket) {

@@ -24,6 +24,8 @@ std::int64_t unix_ns() {
 
 std::int64_t unix_ms() { return unix_ns() / 1'000'000; }
 
+core::WallTime wall_now() { return core::WallTime{std::chrono::milliseconds{unix_ms()}}; }
+
 std::uint64_t random_seed() {
   std::uint64_t seed = 0;
   if (::getrandom(&seed, sizeof seed, 0) != static_cast<ssize_t>(sizeof seed)) {

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "app/config.hpp"
+#include "core/alert_model.hpp"
 #include "io/http_server.hpp"
 #include "io/prober.hpp"
 #include "observe/log.hpp"
@@ -19,6 +20,7 @@ namespace sentinel::app {
 /// The wall clock.
 std::int64_t unix_ns();
 std::int64_t unix_ms();
+core::WallTime wall_now();
 
 /// Jitter that differs between processes; the core itself draws from this seed only.
 std::uint64_t random_seed();

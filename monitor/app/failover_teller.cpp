@@ -19,8 +19,6 @@ std::string wall(core::Time t) {
   return observe::rfc3339(unix_ms() - ago.count());
 }
 
-core::WallTime wall_now() { return core::WallTime{std::chrono::milliseconds{unix_ms()}}; }
-
 }  // namespace
 
 FailoverTeller::FailoverTeller(Parts parts) : parts_{parts}, observer_{parts.log, wall} {}
@@ -30,37 +28,21 @@ void FailoverTeller::on(const core::PoolAction& action) {
     sample(*report);
     observer_.on(action);
   } else if (auto line = observer_.line_of(action)) {
-    tell(action, std::move(*line));
+    core::AlertEvents facts;
+    facts_.on(action, facts);
+    auto entry = history_of(action, *line);
+    parts_.alerting.record(subject_of(action), std::move(facts), std::move(entry),
+                           *std::move(line));
   }
   parts_.counts.on(action);
-}
-
-void FailoverTeller::tell(const core::PoolAction& action, observe::Line line) {
-  // Of one that ends, the id is known before; of one that begins, after.
-  const auto subject = subject_of(action);
-  std::string incident = subject ? parts_.alerting.incident_of(*subject) : std::string{};
-  core::AlertEvents events;
-  facts_.on(action, events);
-  parts_.alerting.tell(std::move(events));
-  if (subject) {
-    if (auto now = parts_.alerting.incident_of(*subject); !now.empty()) incident = std::move(now);
-  }
-  if (auto entry = history_of(action, line)) {
-    entry->at = wall_now();
-    if (subject) entry->subject = subject->to_string();
-    entry->incident = incident;
-    parts_.alerting.append(std::move(*entry));
-  }
-  if (!incident.empty()) line.fields.push_back({"incident_id", std::move(incident)});
-  observer_.on(std::move(line));
 }
 
 void FailoverTeller::keep_only(const std::vector<core::PoolView>& pools) {
   std::set<core::Subject> known;
   for (const core::PoolView& pool : pools) {
-    known.insert({core::SubjectKind::pool, pool.name, {}, 0});
+    known.insert(core::subject_of_pool(pool.name));
     for (const core::ServerView& server : pool.servers)
-      known.insert({core::SubjectKind::server, server.pool, server.server, 0});
+      known.insert(core::subject_of_server(server.pool, server.server));
   }
   std::set<core::Subject> gone;
   const auto look_at = [&](const core::Subject& subject) {
@@ -82,8 +64,8 @@ void FailoverTeller::keep_only(const std::vector<core::PoolView>& pools) {
 /// series.
 void FailoverTeller::sample(const core::CheckReport& report) {
   if (report.server.empty() || report.pool.empty()) return;
-  const core::Subject subject{core::SubjectKind::server, report.pool, report.server, 0};
-  parts_.alerting.journal().sample(subject.to_string(), report.check, wall_now(),
+  const auto subject = core::subject_of_server(report.pool, report.server).to_string();
+  parts_.alerting.journal().sample(subject, report.check, wall_now(),
                                    report.outcome.verdict != core::Verdict::fail,
                                    report.outcome.took);
 }

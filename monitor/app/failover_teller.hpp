@@ -28,7 +28,6 @@ class FailoverTeller {
   void keep_only(const std::vector<core::PoolView>& pools);
 
  private:
-  void tell(const core::PoolAction& action, observe::Line line);
   void sample(const core::CheckReport& report);
 
   Parts parts_;

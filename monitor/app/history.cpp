@@ -25,6 +25,16 @@ io::HistoryEntry entry_of(io::HistoryKind kind, const observe::Line& line) {
   return entry;
 }
 
+/// Of a service or of a server.
+template <typename Changed>
+  requires requires(const Changed& c) { to_string(c.from); }
+io::HistoryEntry entry_of(const Changed& changed, const observe::Line& line) {
+  auto entry = entry_of(io::HistoryKind::transition, line);
+  entry.from = to_string(changed.from);
+  entry.to = to_string(changed.to);
+  return entry;
+}
+
 io::HistoryKind kind_of(core::NoticeKind kind) {
   switch (kind) {
     case core::NoticeKind::container_started: return io::HistoryKind::restart;
@@ -52,20 +62,16 @@ std::optional<core::Subject> subject_of(const core::Action& action) {
 
 std::optional<core::Subject> subject_of(const core::PoolAction& action) {
   if (const auto* transition = std::get_if<core::ServerTransition>(&action))
-    return core::Subject{core::SubjectKind::server, transition->pool, transition->server, 0};
+    return core::subject_of_server(transition->pool, transition->server);
   const auto* notice = std::get_if<core::PoolNotice>(&action);
   if (notice == nullptr || notice->pool.empty()) return std::nullopt;
-  if (notice->server.empty()) return core::Subject{core::SubjectKind::pool, notice->pool, {}, 0};
-  return core::Subject{core::SubjectKind::server, notice->pool, notice->server, 0};
+  if (notice->server.empty()) return core::subject_of_pool(notice->pool);
+  return core::subject_of_server(notice->pool, notice->server);
 }
 
 std::optional<io::HistoryEntry> history_of(const core::Action& action, const observe::Line& line) {
-  if (const auto* transition = std::get_if<core::Transition>(&action)) {
-    auto entry = entry_of(io::HistoryKind::transition, line);
-    entry.from = core::to_string(transition->from);
-    entry.to = core::to_string(transition->to);
-    return entry;
-  }
+  if (const auto* transition = std::get_if<core::Transition>(&action))
+    return entry_of(*transition, line);
   if (const auto* notice = std::get_if<core::Notice>(&action))
     return entry_of(kind_of(notice->kind), line);
   return std::nullopt;
@@ -73,12 +79,8 @@ std::optional<io::HistoryEntry> history_of(const core::Action& action, const obs
 
 std::optional<io::HistoryEntry> history_of(const core::PoolAction& action,
                                            const observe::Line& line) {
-  if (const auto* transition = std::get_if<core::ServerTransition>(&action)) {
-    auto entry = entry_of(io::HistoryKind::transition, line);
-    entry.from = core::to_string(transition->from);
-    entry.to = core::to_string(transition->to);
-    return entry;
-  }
+  if (const auto* transition = std::get_if<core::ServerTransition>(&action))
+    return entry_of(*transition, line);
   if (std::holds_alternative<core::PoolNotice>(action))
     return entry_of(io::HistoryKind::notice, line);
   return std::nullopt;

@@ -201,12 +201,7 @@ class Monitor {
 
   void store_changed(const io::StoreReport& report) {
     store_reason_ = report.durable ? std::string{} : observe::one_line(report.text, 400);
-    const auto level = !report.durable ? observe::LogLevel::error
-                       : report.lost   ? observe::LogLevel::warning
-                                       : observe::LogLevel::info;
-    log_.write({level, "sentinel.store", report.text, {}});
-    alerting_.fault("store", "Sentinel's store", !report.durable,
-                    observe::one_line(report.text, 400));
+    alerting_.fault("store", report);
   }
 
   /// The only way into the core. May be called while actions are being performed: then the event

@@ -17,23 +17,11 @@ void MonitorTeller::on(const core::Action& action, core::Time at) {
     sample(*report, wall_ms);
     observer_.on(action);
   } else if (auto line = observe::line_of(action)) {
-    // Of one that ends, the id is known before; of one that begins, after.
-    const auto subject = subject_of(action);
-    std::string incident = subject ? parts_.alerting.incident_of(*subject) : std::string{};
-    core::AlertEvents events;
-    facts_.on(action, events);
-    parts_.alerting.tell(std::move(events));
-    if (subject) {
-      if (auto now = parts_.alerting.incident_of(*subject); !now.empty()) incident = std::move(now);
-    }
-    if (auto entry = history_of(action, *line)) {
-      entry->at = core::WallTime{std::chrono::milliseconds{wall_ms}};
-      if (subject) entry->subject = subject->to_string();
-      entry->incident = incident;
-      parts_.alerting.append(std::move(*entry));
-    }
-    if (!incident.empty()) line->fields.push_back({"incident_id", std::move(incident)});
-    observer_.on(std::move(*line));
+    core::AlertEvents facts;
+    facts_.on(action, facts);
+    auto entry = history_of(action, *line);
+    parts_.alerting.record(subject_of(action), std::move(facts), std::move(entry),
+                           *std::move(line));
   }
   parts_.metrics.on(action, at, wall);
   if (const auto entry = parts_.decisions.on(action, wall_ms)) parts_.live.on(*entry);

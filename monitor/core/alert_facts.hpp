@@ -27,6 +27,8 @@ using AlertEvents = std::vector<AlertEvent>;
 
 /// The subject of a service. Its group is the Compose project or the group of targets.
 Subject subject_of(const ServiceKey& key);
+Subject subject_of_server(std::string pool, std::string server);
+Subject subject_of_pool(std::string pool);
 Subject subject_of_engine();
 /// Of our own: `network`, `store`, `kernel`, ...
 Subject subject_of_self(std::string what);

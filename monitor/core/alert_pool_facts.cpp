@@ -8,11 +8,6 @@ namespace sentinel::core {
 
 namespace {
 
-Subject pool_subject(const std::string& pool) { return {SubjectKind::pool, pool, {}, 0}; }
-Subject server_subject(const std::string& pool, const std::string& server) {
-  return {SubjectKind::server, pool, server, 0};
-}
-
 SubjectFailed failed(Subject subject, std::string title, Severity severity, std::string_view cause,
                      std::string text) {
   SubjectFailed fact;
@@ -26,6 +21,11 @@ SubjectFailed failed(Subject subject, std::string title, Severity severity, std:
 
 }  // namespace
 
+Subject subject_of_server(std::string pool, std::string server) {
+  return {SubjectKind::server, std::move(pool), std::move(server), 0};
+}
+Subject subject_of_pool(std::string pool) { return {SubjectKind::pool, std::move(pool), {}, 0}; }
+
 void FailoverFacts::on(const PoolAction& action, AlertEvents& out) {
   if (const auto* transition = std::get_if<ServerTransition>(&action))
     on(*transition, out);
@@ -34,7 +34,7 @@ void FailoverFacts::on(const PoolAction& action, AlertEvents& out) {
 }
 
 void FailoverFacts::on(const ServerTransition& t, AlertEvents& out) {
-  const Subject subject = server_subject(t.pool, t.server);
+  const Subject subject = subject_of_server(t.pool, t.server);
   const std::string title = t.pool + "/" + t.server;
   switch (t.to) {
     case ServerState::failed:
@@ -57,7 +57,7 @@ void FailoverFacts::on(const ServerTransition& t, AlertEvents& out) {
 }
 
 void FailoverFacts::on(const PoolNotice& n, AlertEvents& out) {
-  const Subject pool = pool_subject(n.pool);
+  const Subject pool = subject_of_pool(n.pool);
   switch (n.kind) {
     case PoolNoticeKind::pool_down:
       out.emplace_back(failed(pool, n.pool, Severity::critical, "pool_down", n.text));
@@ -84,7 +84,7 @@ void FailoverFacts::on(const PoolNotice& n, AlertEvents& out) {
     case PoolNoticeKind::flapping:
     case PoolNoticeKind::flows_not_flushed:
       if (!n.server.empty())
-        out.emplace_back(SubjectActed{server_subject(n.pool, n.server), n.text, {}});
+        out.emplace_back(SubjectActed{subject_of_server(n.pool, n.server), n.text, {}});
       break;
     case PoolNoticeKind::drain_progress:
     case PoolNoticeKind::drain_ended:

@@ -11,10 +11,6 @@ using core::AlertNoticeKind;
 using Labels = std::vector<std::pair<std::string, std::string>>;
 using Kind = Sample::Kind;
 
-double milliseconds(core::Duration d) {
-  return std::chrono::duration<double, std::milli>(d).count();
-}
-
 /// The line of the transition that began, changed or ended an incident carries its id.
 LogLevel level_of(AlertNoticeKind kind) {
   switch (kind) {

@@ -12,10 +12,6 @@ using core::PoolNoticeKind;
 using core::ServerState;
 using core::Time;
 
-double milliseconds(core::Duration d) {
-  return std::chrono::duration<double, std::milli>(d).count();
-}
-
 LogLevel level_of(const core::ServerTransition& t) {
   switch (t.to) {
     case ServerState::failed: return LogLevel::error;
@@ -109,12 +105,7 @@ std::optional<Line> FailoverObserver::line_of(const core::PoolAction& action) co
 void FailoverObserver::on(const core::PoolAction& action) {
   // Each check would build a line that nobody reads.
   if (std::holds_alternative<core::CheckReport>(action) && !log_.enabled(LogLevel::debug)) return;
-  if (auto line = line_of(action)) on(std::move(*line));
-}
-
-void FailoverObserver::on(Line line) {
-  if (log_.enabled(line.level))
-    log_.write({line.level, line.event, line.msg, std::move(line.fields)});
+  if (auto line = line_of(action)) write(log_, std::move(*line));
 }
 
 Line FailoverObserver::line_of(const core::ServerTransition& t) const {

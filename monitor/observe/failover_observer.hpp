@@ -20,7 +20,6 @@ class FailoverObserver {
       : log_{log}, wall_{std::move(wall)} {}
 
   void on(const core::PoolAction& action);
-  void on(Line line);
   /// None for actions that are performed.
   std::optional<Line> line_of(const core::PoolAction& action) const;
 

@@ -12,10 +12,6 @@ using core::NoticeKind;
 using core::ProbeReason;
 using core::State;
 
-double milliseconds(core::Duration d) {
-  return std::chrono::duration<double, std::milli>(d).count();
-}
-
 /// Failures to get any answer; the others are answers that say "not well".
 bool is_unreachable(ProbeReason reason) {
   switch (reason) {
@@ -185,15 +181,15 @@ std::optional<Line> line_of(const core::Action& action) {
   return std::nullopt;
 }
 
+void write(Log& log, Line line) {
+  if (log.enabled(line.level))
+    log.write({line.level, line.event, line.msg, std::move(line.fields)});
+}
+
 void Observer::on(const core::Action& action) {
   // Each probe would build a line that nobody reads.
   if (std::holds_alternative<core::ProbeReport>(action) && !log_.enabled(LogLevel::debug)) return;
-  if (auto line = line_of(action)) on(std::move(*line));
-}
-
-void Observer::on(Line line) {
-  if (log_.enabled(line.level))
-    log_.write({line.level, line.event, line.msg, std::move(line.fields)});
+  if (auto line = line_of(action)) write(log_, std::move(*line));
 }
 
 }  // namespace sentinel::observe

@@ -4,6 +4,7 @@
 // and a fact that two actions tell (a transition and the notice beside it) is said once, by the one
 // that says more.
 
+#include <chrono>
 #include <optional>
 #include <string>
 
@@ -20,6 +21,14 @@ struct Line {
   std::vector<LogField> fields;
 };
 
+/// For fields that are told in milliseconds.
+constexpr double milliseconds(core::Duration d) {
+  return std::chrono::duration<double, std::milli>(d).count();
+}
+
+/// Nothing, when the log does not take lines of its level.
+void write(Log& log, Line line);
+
 /// The line of an action, none for actions that are not to be made known. Actions that only repeat
 /// what another line says are at debug level.
 std::optional<Line> line_of(const core::Action& action);
@@ -31,7 +40,6 @@ class Observer {
  public:
   explicit Observer(Log& log) : log_{log} {}
   void on(const core::Action& action);
-  void on(Line line);
 
  private:
   Log& log_;

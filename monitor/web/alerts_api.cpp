@@ -1,7 +1,6 @@
 #include "web/alerts_api.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <chrono>
 #include <nlohmann/json.hpp>
 #include <utility>
@@ -179,18 +178,16 @@ HttpResponse AlertsApi::end_silence(std::string_view id) {
 }
 
 HttpResponse AlertsApi::delivery(std::string_view id, bool retry) {
-  std::uint64_t number = 0;
-  const auto [stop, error] = std::from_chars(id.data(), id.data() + id.size(), number);
-  const bool valid = !id.empty() && error == std::errc{} && stop == id.data() + id.size();
+  const auto number = parse_number(id);
   const auto all = alerts_.any() ? alerts_.deliveries() : std::vector<core::Delivery>{};
-  const auto found = std::ranges::find(all, number, &core::Delivery::id);
-  if (!valid || found == all.end()) return io::http_problem(404, "no delivery has this id");
+  const auto found = std::ranges::find(all, number.value_or(0), &core::Delivery::id);
+  if (!number || found == all.end()) return io::http_problem(404, "no delivery has this id");
   if (!found->dead) return io::http_problem(409, "it was not given up: it is still being tried");
   if (retry) {
-    alerts_.command(core::RetryDead{number});
+    alerts_.command(core::RetryDead{*number});
     return json_response({{"text", "it will be tried once more"}}, 202);
   }
-  alerts_.command(core::DropDead{number});
+  alerts_.command(core::DropDead{*number});
   return no_content();
 }
 

@@ -1,12 +1,12 @@
 #include "web/live.hpp"
 
 #include <algorithm>
-#include <charconv>
 #include <nlohmann/json.hpp>
 
 #include "core/alert_facts.hpp"
 #include "observe/text.hpp"
 #include "web/incident_views.hpp"
+#include "web/parameters.hpp"
 
 namespace sentinel::web {
 
@@ -18,14 +18,6 @@ using io::HttpResponse;
 
 constexpr std::size_t most_missed = 1000;  // entries that are sent again
 constexpr std::size_t most_recent = 64;
-
-std::optional<std::uint64_t> number(std::string_view text) {
-  std::uint64_t value = 0;
-  const char* const end = text.data() + text.size();
-  const auto [stop, error] = std::from_chars(text.data(), end, value);
-  if (text.empty() || error != std::errc{} || stop != end) return std::nullopt;
-  return value;
-}
 
 /// Whether what services need may be another after it.
 bool new_graph(core::NoticeKind kind) {
@@ -216,7 +208,7 @@ void Live::begin(io::HttpStream stream, std::string missed) {
 HttpResponse Live::events(const HttpRequest& request) {
   std::string given{request.field("Last-Event-ID")};
   if (given.empty()) given = request.parameter("after").value_or("");
-  const auto after = number(given);
+  const auto after = parse_number(given);
   if (!given.empty() && !after)
     return io::http_problem(400, "Last-Event-ID and after are numbers that events had as id");
   if (!after) {

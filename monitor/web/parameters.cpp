@@ -42,14 +42,20 @@ std::optional<std::chrono::minutes> zone(std::string_view text) {
 
 }  // namespace
 
+std::optional<std::uint64_t> parse_number(std::string_view text) {
+  std::uint64_t value = 0;
+  const char* const end = text.data() + text.size();
+  const auto [stop, error] = std::from_chars(text.data(), end, value);
+  if (text.empty() || error != std::errc{} || stop != end) return std::nullopt;
+  return value;
+}
+
 Parameter<std::optional<std::uint64_t>> number_of(const io::HttpRequest& request,
                                                   std::string_view name, std::uint64_t least) {
   const auto text = request.parameter(name);
   if (!text) return std::optional<std::uint64_t>{};
-  std::uint64_t value = 0;
-  const char* const end = text->data() + text->size();
-  const auto [stop, error] = std::from_chars(text->data(), end, value);
-  if (text->empty() || error != std::errc{} || stop != end || value < least) {
+  const auto value = parse_number(*text);
+  if (!value || *value < least) {
     return std::unexpected(std::string{name} + ": expected a number of at least " +
                            std::to_string(least));
   }

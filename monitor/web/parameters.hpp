@@ -7,6 +7,7 @@
 #include <expected>
 #include <optional>
 #include <string>
+#include <string_view>
 
 #include "core/alert_model.hpp"
 #include "io/http_server.hpp"
@@ -22,6 +23,8 @@ Parameter<std::size_t> limit_of(const io::HttpRequest& request, std::size_t unle
 /// A whole number of at least `least`; nullopt: not given.
 Parameter<std::optional<std::uint64_t>> number_of(const io::HttpRequest& request,
                                                   std::string_view name, std::uint64_t least);
+/// Nothing but decimal digits; nullopt: that is no such number, or too large.
+std::optional<std::uint64_t> parse_number(std::string_view text);
 /// RFC 3339, in any zone; nullopt: not given.
 Parameter<std::optional<core::WallTime>> time_of(const io::HttpRequest& request,
                                                  std::string_view name);

@@ -7,7 +7,7 @@ import socket
 import threading
 from pathlib import Path
 
-from .servers import Server
+from .servers import opensmtpd
 from .wait import Growing, eventually
 
 
@@ -153,10 +153,7 @@ listen on {address} port 465 smtps pki own hostname mail.example.net auth <accou
 action "keep" mda "{deliver}" virtual {{ "@" = "daemon" }}
 match auth from any for domain "example.net" action "keep"
 """
-        start = ("mount -t tmpfs -o mode=711 none /var/spool && mount -t tmpfs -o mode=755 none /run && "
-                 "exec smtpd -d -f {folder}/smtpd.conf")
-        self.server = Server(namespace, "mail", ["sh", "-c", start], {"smtpd.conf": config},
-                             [(address, 587), (address, 465)])
+        self.server = opensmtpd(namespace, "mail", config, [(address, 587), (address, 465)])
 
     def messages(self):
         """In order of arrival, parsed."""
