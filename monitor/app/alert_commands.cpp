@@ -39,29 +39,12 @@ std::string number(const Value& value) {
   return std::to_string(value.integer(0, 1'000'000'000).value_or(0));
 }
 
-core::Matcher::Op op_of(std::string_view word) {
-  using enum core::Matcher::Op;
-  if (word == "not_equal") return not_equal;
-  if (word == "like") return like;
-  if (word == "not_like") return not_like;
-  return equal;
-}
-
-std::string_view word_of(core::Matcher::Op op) {
-  switch (op) {
-    case core::Matcher::Op::equal: return "equal";
-    case core::Matcher::Op::not_equal: return "not_equal";
-    case core::Matcher::Op::like: return "like";
-    case core::Matcher::Op::not_like: return "not_like";
-  }
-  return "equal";
-}
-
 std::string matchers_text(const Value& list) {
   core::Matchers matchers;
   for (const Value& one : list.array()) {
-    matchers.push_back(
-        {safe(one["label"].text()), op_of(one["op"].text()), safe(one["value"].text())});
+    matchers.push_back({safe(one["label"].text()),
+                        protocol::parse_op(one["op"].text()).value_or(core::Matcher::Op::equal),
+                        safe(one["value"].text())});
   }
   return protocol::format_matchers(matchers);
 }
@@ -161,7 +144,8 @@ int command_silence(const std::string& socket, const SilenceRequest& request) {
       return exit_usage;
     }
     if (!match.empty()) match += ',';
-    match += "{\"label\":" + quote(matcher->label) + ",\"op\":" + quote(word_of(matcher->op)) +
+    match += "{\"label\":" + quote(matcher->label) +
+             ",\"op\":" + quote(protocol::word_of(matcher->op)) +
              ",\"value\":" + quote(matcher->value) + "}";
   }
   const std::string body = "{\"match\":[" + match + "],\"for\":" + quote(request.length) +

@@ -78,4 +78,21 @@ std::string format_matchers(const core::Matchers& matchers) {
   return out;
 }
 
+std::string_view word_of(core::Matcher::Op op) {
+  switch (op) {
+    case core::Matcher::Op::equal: return "equal";
+    case core::Matcher::Op::not_equal: return "not_equal";
+    case core::Matcher::Op::like: return "like";
+    case core::Matcher::Op::not_like: return "not_like";
+  }
+  return "equal";
+}
+
+std::optional<core::Matcher::Op> parse_op(std::string_view word) {
+  using enum core::Matcher::Op;
+  for (const auto op : {equal, not_equal, like, not_like})
+    if (word_of(op) == word) return op;
+  return std::nullopt;
+}
+
 }  // namespace sentinel::protocol

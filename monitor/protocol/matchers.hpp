@@ -6,6 +6,7 @@
 //   severity=critical   equal          project!=test   not equal
 //   service~db-*        like: `*` any characters, `?` one          service!~db-*   not like
 
+#include <optional>
 #include <string>
 #include <string_view>
 
@@ -22,6 +23,11 @@ Parsed<std::string> parse_label_name(std::string_view text);
 /// One of the forms above; the value is at most 256 bytes of valid text, and may be empty.
 Parsed<core::Matcher> parse_matcher(std::string_view text);
 std::string format_matcher(const core::Matcher& matcher);
+
+/// How the API writes an operator: `equal`, `not_equal`, `like`, `not_like`.
+std::string_view word_of(core::Matcher::Op op);
+/// nullopt: no such word.
+std::optional<core::Matcher::Op> parse_op(std::string_view word);
 
 /// Comma separated, 1 to max_matchers of them.
 Parsed<core::Matchers> parse_matchers(std::string_view text);

@@ -7,6 +7,7 @@
 
 #include "observe/text.hpp"
 #include "protocol/json.hpp"
+#include "protocol/matchers.hpp"
 #include "protocol/settings.hpp"
 #include "web/incident_views.hpp"
 #include "web/parameters.hpp"
@@ -44,15 +45,6 @@ HttpResponse no_content() {
   return response;
 }
 
-std::optional<core::Matcher::Op> op_of(std::string_view word) {
-  using enum core::Matcher::Op;
-  if (word == "equal") return equal;
-  if (word == "not_equal") return not_equal;
-  if (word == "like") return like;
-  if (word == "not_like") return not_like;
-  return std::nullopt;
-}
-
 /// The error is a sentence for the client.
 std::expected<core::Matchers, std::string> matchers_of(const Value& list) {
   const auto& values = list.array();
@@ -62,7 +54,7 @@ std::expected<core::Matchers, std::string> matchers_of(const Value& list) {
   }
   core::Matchers matchers;
   for (const Value& value : values) {
-    const auto op = op_of(value["op"].text());
+    const auto op = protocol::parse_op(value["op"].text());
     if (!op) return std::unexpected("op: expected equal, not_equal, like or not_like");
     if (value["label"].text().empty() || !value["value"].is_string())
       return std::unexpected("match: expected label, op and value");

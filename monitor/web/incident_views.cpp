@@ -6,6 +6,7 @@
 #include <utility>
 
 #include "observe/text.hpp"
+#include "protocol/matchers.hpp"
 
 namespace sentinel::web {
 
@@ -60,16 +61,6 @@ std::string_view word(io::HistoryKind kind) {
     case io::HistoryKind::alert: return "alert";
   }
   return "notice";
-}
-
-std::string_view word(core::Matcher::Op op) {
-  switch (op) {
-    case core::Matcher::Op::equal: return "equal";
-    case core::Matcher::Op::not_equal: return "not_equal";
-    case core::Matcher::Op::like: return "like";
-    case core::Matcher::Op::not_like: return "not_like";
-  }
-  return "equal";
 }
 
 /// What a delivery says, in one line.
@@ -200,7 +191,9 @@ Json delivery_json(const core::Delivery& delivery) {
 Json silence_json(const core::Silence& silence) {
   Json match = Json::array();
   for (const core::Matcher& matcher : silence.match) {
-    match.push_back({{"label", matcher.label}, {"op", word(matcher.op)}, {"value", matcher.value}});
+    match.push_back({{"label", matcher.label},
+                     {"op", protocol::word_of(matcher.op)},
+                     {"value", matcher.value}});
   }
   return {{"id", silence.id},
           {"match", std::move(match)},

@@ -38,3 +38,9 @@ TEST_CASE("matchers: what is none is refused in words") {
   CHECK_FALSE(parse_matchers(many));
   CHECK_FALSE(parse_matchers("a=1,"));
 }
+
+TEST_CASE("the words of operators are read as they are written, and no others") {
+  for (const auto op : {Op::equal, Op::not_equal, Op::like, Op::not_like})
+    CHECK(parse_op(word_of(op)) == op);
+  for (const auto* word : {"", "=", "Equal", "likes"}) CHECK_FALSE(parse_op(word).has_value());
+}

@@ -9,6 +9,7 @@
 
 #include "web/api.hpp"
 #include "web/parameters.hpp"
+#include "web_services.hpp"
 
 using namespace sentinel;
 using namespace std::chrono_literals;
@@ -53,21 +54,10 @@ struct Fixture {
   }
 
   web::ApiSource source() {
-    web::ApiSource source;
+    web::ApiSource source = test::source_of(services);
     source.now = [] { return core::Time{70s}; };
     source.unix_ms = [] { return unix_now; };
     source.process = [] { return web::ProcessView{}; };
-    source.services = [this] { return services; };
-    source.find = [this](std::string_view name) {
-      std::vector<core::ServiceView> found;
-      for (const auto& view : services)
-        if (view.key.to_string() == name || view.name == name) found.push_back(view);
-      return found;
-    };
-    source.service = [this](core::ServiceId id) {
-      const auto found = std::ranges::find(services, id, &core::ServiceView::id);
-      return found == services.end() ? std::nullopt : std::optional(*found);
-    };
     return source;
   }
 

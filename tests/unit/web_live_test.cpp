@@ -9,6 +9,7 @@
 #include <vector>
 
 #include "web/api.hpp"
+#include "web_services.hpp"
 
 using namespace sentinel;
 using namespace std::chrono_literals;
@@ -64,21 +65,10 @@ struct Fixture {
   }
 
   web::ApiSource source() {
-    web::ApiSource source;
+    web::ApiSource source = test::source_of(services);
     source.now = [this] { return now; };
     source.unix_ms = [] { return std::int64_t{1'700'000'000'000}; };
     source.process = [this] { return process; };
-    source.services = [this] { return services; };
-    source.find = [this](std::string_view name) {
-      std::vector<core::ServiceView> found;
-      for (const auto& view : services)
-        if (view.key.to_string() == name || view.name == name) found.push_back(view);
-      return found;
-    };
-    source.service = [this](core::ServiceId id) {
-      const auto found = std::ranges::find(services, id, &core::ServiceView::id);
-      return found == services.end() ? std::nullopt : std::optional(*found);
-    };
     source.needs = [] {
       return std::vector<core::ServiceNeeds>{{{"shop", "web", 1}, false, {{"shop", "db", 1}}}};
     };
