@@ -16,6 +16,7 @@ def begin_slow_heal(rig, monitor, seconds=6, **options):
     monitor.wait_state(web.name, "healthy")
     web.simulate("unhealthy")
     rig.recorder.wait_for(web, "kill")
+    monitor.wait_log("heal_started", web.name)  # written by a thread of its own, a little later than it happened
     return web
 
 
