@@ -90,6 +90,7 @@ void Impl::serve(Handle handle) {
       if (episode != episodes_.end()) store(*episode->second);
       break;
     case What::silences: look_at_silences(); break;
+    case What::settle: settle(); break;
     case What::presence: end_unseen(); break;
   }
 }
@@ -139,19 +140,11 @@ void Impl::configure() {
     room->config = config;
     if (config.stateful) deadlines_.set(handle_of(What::refresh, room->index), after(now_, 1min));
   }
-  std::vector<AlertParcel*> orphans;
-  for (const auto& [id, parcel] : parcels_) {
-    if (parcel->receiver == nullptr && parcel->state == AlertParcel::State::waiting)
-      orphans.push_back(parcel.get());
-  }
   std::vector<AlertId> ids;
   ids.reserve(episodes_.size());
   for (const auto& [id, e] : episodes_) ids.push_back(id);
   for (const AlertId id : ids) label(*episodes_.at(id));
-  for (AlertParcel* parcel : orphans) {
-    adopt(*parcel);
-    if (parcel->receiver == nullptr) bury(*parcel, "the receiver is configured no more");
-  }
+  place_orphans();
   for (const AlertId id : ids) {
     const auto found = episodes_.find(id);
     if (found == episodes_.end()) continue;

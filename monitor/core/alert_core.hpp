@@ -33,7 +33,8 @@ namespace sentinel::core {
 
 /// First of all: what was kept. Open incidents go on; what does not work, and what does again, is
 /// told by the facts that follow; one whose subject does not appear again within 10 minutes of
-/// AlertsSynchronised ends as gone.
+/// AlertsSynchronised ends as gone. Of those nothing but ends is told before AlertsSynchronised, or
+/// for 30 s: until then it is not known what is maintained.
 struct AlertsRestored {
   std::vector<Incident> open;  // all that are not `closed`; ended ones may have to be told yet
   std::vector<Delivery> deliveries;  // pending and dead ones

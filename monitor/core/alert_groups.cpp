@@ -42,6 +42,7 @@ std::optional<MessageKind> Impl::due(AlertEpisode& e, AlertTrack& track) {
     if (!worse && !given_up && i.flapping == told->flapping) return std::nullopt;
     kind = MessageKind::changed;
   }
+  if (unsettled(e)) return std::nullopt;
   const std::string_view reason = held(e);
   if (reason.empty()) return kind;
   if (track.reported != reason) {
@@ -161,7 +162,7 @@ void Impl::remind(AlertGroup& group) {
     AlertEpisode& e = *episodes_.at(id);
     if (e.incident.ended || told(e, receiver) == nullptr) continue;
     going_on = true;
-    if (held(e).empty()) episodes.push_back(&e);
+    if (!unsettled(e) && held(e).empty()) episodes.push_back(&e);
   }
   if (going_on) group.repeat_at = after(now_, group.route.repeat);
   if (episodes.empty()) return;

@@ -65,7 +65,8 @@ struct AlertEpisode {
   std::optional<WallTime> recovered;  // all work, the end is held
   std::string end_text;
   bool gone = false;
-  bool dirty = false;  // to be stored soon
+  bool restored = false;  // begun before the restart
+  bool dirty = false;     // to be stored soon
   std::vector<AlertTrack> tracks;
   unsigned parcels = 0;                             // pending ones that tell of it
   std::vector<std::vector<std::string>> source_of;  // by inhibit rule: equal values; empty: not
@@ -145,6 +146,7 @@ class AlertCore::Impl {
     end_hold,
     store,
     silences,
+    settle,
     presence,
   };
   using Handle = std::uint64_t;
@@ -166,6 +168,7 @@ class AlertCore::Impl {
   void handle(const AlertsSynchronised&);
   void restore(Incident incident);
   void restore(Delivery delivery);
+  void settle();
   void end_unseen();
 
   // incident_facts.cpp
@@ -217,6 +220,7 @@ class AlertCore::Impl {
   void index_inhibition(AlertEpisode& episode);
   void unindex_inhibition(AlertEpisode& episode);
   std::string_view held(const AlertEpisode& episode) const;
+  bool unsettled(const AlertEpisode& episode) const { return !settled_ && episode.restored; }
   bool inhibited(const AlertEpisode& episode) const;
   void handle(AddSilence& event);
   void handle(const EndSilence& event);
@@ -261,6 +265,7 @@ class AlertCore::Impl {
   void answered(AlertParcel& parcel, const Sent& event);
   void bury(AlertParcel& parcel, std::string error);
   void adopt(AlertParcel& parcel);
+  void place_orphans();
   void link(AlertParcel& parcel);
   void unlink(AlertParcel& parcel);
   void forget(AlertParcel& parcel);
@@ -289,6 +294,7 @@ class AlertCore::Impl {
   std::size_t dead_ = 0;
   std::map<std::string, Silence> silences_;
   Duration wall_offset_{};  // wall minus time, when silences were armed
+  bool settled_ = true;     // what is maintained is known again after a restart
   AlertId last_id_ = 0;
   std::uint64_t next_delivery_ = 1;
   Deadlines<Handle> deadlines_;

@@ -292,4 +292,16 @@ void Impl::adopt(AlertParcel& parcel) {
   ready(parcel);
 }
 
+void Impl::place_orphans() {
+  std::vector<AlertParcel*> orphans;
+  for (const auto& [id, parcel] : parcels_) {
+    if (parcel->receiver == nullptr && parcel->state == State::waiting)
+      orphans.push_back(parcel.get());
+  }
+  for (AlertParcel* parcel : orphans) {
+    adopt(*parcel);
+    if (parcel->receiver == nullptr) bury(*parcel, "the receiver is configured no more");
+  }
+}
+
 }  // namespace sentinel::core

@@ -1,6 +1,7 @@
 // What was kept over a restart, and how it goes on.
 
 #include <algorithm>
+#include <utility>
 
 #include "core/alert_impl.hpp"
 
@@ -11,6 +12,8 @@ using Impl = AlertCore::Impl;
 namespace {
 
 constexpr Duration presence = 10min;
+// An Engine that is not there at a restart must not silence everything.
+constexpr Duration settle_within = 30s;
 constexpr Duration give_up_after = 24h;
 constexpr Duration give_up_least = 1h;  // after a restart, whatever the wall says
 
@@ -21,6 +24,8 @@ void Impl::handle(AlertsRestored& event) {
     ulids_.seen(silence.id);
     if (silences_.size() < max_silences) silences_[silence.id] = std::move(silence);
   }
+  settled_ = event.open.empty();
+  if (!settled_) deadlines_.set(handle_of(What::settle, 0), after(now_, settle_within));
   for (auto& incident : event.open) restore(std::move(incident));
   next_delivery_ = std::max(next_delivery_, event.next_delivery);
   for (auto& delivery : event.deliveries) restore(std::move(delivery));
@@ -47,8 +52,9 @@ void Impl::restore(Incident incident) {
   AlertEpisode& e = *(episodes_[id] = std::make_unique<AlertEpisode>());
   e.id = id;
   e.incident = std::move(incident);
+  e.restored = true;
   // Nothing joins by time what began before the restart.
-  e.began = Time::min() + join_window;
+  e.began = now_ - join_window - 1ms;
   e.changed = now_;
   by_ulid_[e.incident.id] = &e;
   if (e.incident.ended) return;
@@ -115,6 +121,14 @@ void Impl::restore(Delivery delivery) {
 
 void Impl::handle(const AlertsSynchronised&) {
   deadlines_.set(handle_of(What::presence, 0), after(now_, presence));
+  settle();
+  place_orphans();  // of receivers that were taken out of the configuration before the restart
+}
+
+void Impl::settle() {
+  deadlines_.erase(handle_of(What::settle, 0));
+  if (std::exchange(settled_, true)) return;
+  touch_all();
 }
 
 void Impl::end_unseen() {

@@ -168,8 +168,9 @@ bool Impl::inhibited(const AlertEpisode& e) const {
 }
 
 std::string_view Impl::held(const AlertEpisode& e) const {
-  const auto root = nodes_.find(e.root);
-  if (root != nodes_.end() && root->second->maintenance) return "maintenance";
+  // By its subject: after a restart the node may take part in another incident.
+  const auto root = by_subject_.find(e.incident.root);
+  if (root != by_subject_.end() && root->second->maintenance) return "maintenance";
   if (std::ranges::any_of(silences_, [&](const auto& known) {
         const Silence& s = known.second;
         return s.begins <= wall_ && wall_ < s.ends && matches(s.match, e.labels);

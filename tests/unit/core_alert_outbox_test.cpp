@@ -46,6 +46,22 @@ TEST_CASE("an end that waits while its beginning is on its way outlasts a reload
   CHECK(bed.told() == "firing web, resolved web");
 }
 
+TEST_CASE("a delivery for a receiver that was taken out before a restart becomes a dead letter") {
+  AlertBed bed{two_receivers()};
+  bed.receive = [](const Delivery&) { return answer(SendResult::retry); };
+  bed.fail(service("web"));
+  bed.run(30s);
+  bed.config = one_receiver("team");
+  bed.restart();
+  bed.on(AlertsSynchronised{});
+  std::size_t dead = 0;
+  for (const auto& delivery : bed.core->deliveries()) {
+    CHECK(delivery.dead.has_value() == (delivery.receiver == "pager"));
+    if (delivery.dead) ++dead;
+  }
+  CHECK(dead == 1);
+}
+
 TEST_CASE("a thousand that fail by a thousand causes are as many messages as were promised") {
   AlertBed bed;
   for (int i = 0; i < 1000; ++i)
@@ -81,4 +97,57 @@ TEST_CASE("silences of impossible times are refused, those of a wrong wall do no
   bed.fail(service("web"));
   bed.run(48h);
   CHECK(bed.messages(MessageKind::firing).size() == 1);
+}
+
+namespace {
+
+AlertConfig one_stateful() {
+  AlertConfig config = one_receiver("team");
+  config.receivers[0].stateful = true;
+  return config;
+}
+
+}  // namespace
+
+TEST_CASE("after a restart nothing begins to be told before it is known what is maintained") {
+  AlertBed bed{one_stateful()};  // it would be told at once
+  bed.overlays(service("web"), true, false);
+  bed.fail(service("web"));
+  bed.run(1min);
+  CHECK(bed.told().empty());
+  bed.restart();
+  bed.run(5s);
+  bed.overlays(service("web"), true, false);
+  bed.fail(service("web"));
+  bed.on(AlertsSynchronised{});
+  bed.run(10min);
+  CHECK(bed.told().empty());
+  bed.overlays(service("web"), false, false);
+  bed.run(10s);
+  CHECK(bed.told() == "firing web");
+}
+
+TEST_CASE("after a restart without an Engine what was not told yet waits 30 s, and no longer") {
+  AlertBed bed{one_stateful()};
+  bed.overlays(service("web"), true, false);
+  bed.fail(service("web"));
+  bed.run(1min);
+  bed.restart();
+  bed.run(29s);
+  CHECK(bed.told().empty());
+  bed.run(2s);
+  CHECK(bed.told() == "firing web");
+}
+
+TEST_CASE("what began before a restart takes nothing in by time that fails after it") {
+  AlertBed bed;
+  bed.needs(service("web"), {service("db")});
+  bed.fail(service("web"));
+  bed.run(1h);
+  bed.restart();
+  bed.needs(service("web"), {service("db")});
+  bed.fail(service("web"));
+  bed.on(AlertsSynchronised{});
+  bed.fail(service("db"));
+  CHECK(bed.core->open_incidents().size() == 2);
 }
