@@ -138,7 +138,8 @@ void Impl::configure() {
       receiver_by_index_[room->index] = room.get();
     }
     room->config = config;
-    if (config.stateful) deadlines_.set(handle_of(What::refresh, room->index), after(now_, 1min));
+    if (config.stateful)
+      deadlines_.set(handle_of(What::refresh, room->index), after(now_, config.refresh));
   }
   std::vector<AlertId> ids;
   ids.reserve(episodes_.size());

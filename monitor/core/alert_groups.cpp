@@ -16,7 +16,6 @@ constexpr Duration digest_wait = 1min;
 // A receiver that lags behind so far gets digests instead of more messages.
 constexpr std::size_t digest_above = 100;
 constexpr std::size_t max_held = 1000;
-constexpr Duration refresh_every = 1min;
 
 }  // namespace
 
@@ -237,7 +236,7 @@ void Impl::digest(AlertRoom& receiver) {
 }
 
 void Impl::refresh(AlertRoom& receiver) {
-  deadlines_.set(handle_of(What::refresh, receiver.index), after(now_, refresh_every));
+  deadlines_.set(handle_of(What::refresh, receiver.index), after(now_, receiver.config.refresh));
   std::erase_if(receiver.ended, [&](const auto& known) { return known.second.second <= now_; });
   if (receiver.refreshes > 0 || now_ < receiver.not_before) return;
   std::vector<MessageItem> items;

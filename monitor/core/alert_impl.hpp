@@ -205,7 +205,8 @@ class AlertCore::Impl {
   void end(AlertEpisode& episode);
   void close_if_done(AlertEpisode& episode);
   void close(AlertEpisode& episode);
-  void add_line(AlertEpisode& episode, std::string text, std::string result = {});
+  void add_line(AlertEpisode& episode, std::string text, std::string result = {},
+                std::optional<WallTime> at = {});
   void raise(AlertEpisode& episode, Severity severity);
   void set_cause(AlertEpisode& episode, std::string cause);
   void store(AlertEpisode& episode);
@@ -269,7 +270,7 @@ class AlertCore::Impl {
   void link(AlertParcel& parcel);
   void unlink(AlertParcel& parcel);
   void forget(AlertParcel& parcel);
-  Duration backoff(unsigned attempts);
+  Duration backoff(unsigned attempts, Duration most);
 
   AlertConfig config_;
   std::map<Subject, std::unique_ptr<AlertNode>> by_subject_;

@@ -12,7 +12,6 @@ namespace {
 
 constexpr std::size_t max_covers = 1000;
 constexpr std::size_t max_members_told = 50;
-constexpr Duration refresh_ended_for = 5min;
 constexpr std::size_t max_refreshed_ended = 2000;
 
 std::string key_of(const Incident& incident, const AlertRoom& receiver) {
@@ -88,7 +87,7 @@ void Impl::tell_some(AlertRoom& receiver, MessageKind kind, std::span<AlertEpiso
     if (kind != MessageKind::reminder) changed = std::min(changed, e->changed);
     if (receiver.config.stateful && e->incident.ended &&
         receiver.ended.size() < max_refreshed_ended) {
-      receiver.ended[e->incident.id] = {item(*e), after(now_, refresh_ended_for)};
+      receiver.ended[e->incident.id] = {item(*e), after(now_, receiver.config.refresh_ended)};
     }
   }
   d.changed = wall_ - std::chrono::floor<std::chrono::milliseconds>(now_ - changed);

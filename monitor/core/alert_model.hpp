@@ -64,7 +64,8 @@ struct SubjectFailed {
                           // `quarantined`, `degraded`, `engine_down`, `pool_down`, `on_backup`, ...
   std::string text;       // the sentence
   std::string container;  // 64 hex digits, or empty
-  std::string health_output;  // last, at most 4 KiB; may hold line feeds
+  std::string health_output;        // last, at most 4 KiB; may hold line feeds
+  std::optional<WallTime> began{};  // when somebody else has seen it begin; none: now
 };
 
 /// It works again.
@@ -84,6 +85,9 @@ struct SubjectActed {
   Subject subject;
   std::string text;    // "restarted, attempt 2 of 5"
   std::string result;  // done, healthy, failed, abandoned, ...; empty: under way
+  /// When somebody else tells it; none: now. An incident that says the same of the same minute says
+  /// it once.
+  std::optional<WallTime> at{};
 };
 
 /// Overlays: what is told of it meanwhile is held (maintenance) or summed up (flapping).
@@ -213,10 +217,13 @@ struct InhibitRule {
 /// What the core has to know of a receiver.
 struct AlertReceiver {
   std::string name;
-  bool resolved = true;   // ends are sent
-  bool stateful = false;  // Alertmanager: every minute anew while firing, 5 min after the end;
-                          // groups, repeats and rates are its own business
-  unsigned rate = 20;     // messages in 10 minutes; what is above becomes one digest
+  bool resolved = true;     // ends are sent
+  bool stateful = false;    // Alertmanager: every minute anew while firing, 5 min after the end;
+                            // groups, repeats and rates are its own business
+  unsigned rate = 20;       // messages in 10 minutes; what is above becomes one digest
+  Duration refresh = 1min;  // of a stateful one
+  Duration refresh_ended = 5min;  // of a stateful one, from the end; 0: not at all
+  Duration longest_pause = 5min;  // between attempts while it fails
   bool operator==(const AlertReceiver&) const = default;
 };
 

@@ -14,7 +14,6 @@ namespace {
 constexpr Duration store_patience = 250ms;
 constexpr Duration answer_patience = 15s;
 constexpr Duration backoff_least = 1s;
-constexpr Duration backoff_most = 5min;
 constexpr Duration retry_after_most = 1h;
 constexpr Duration retry_after_absurd = 24h;
 constexpr Duration give_up_after = 24h;
@@ -166,9 +165,11 @@ void Impl::answered(AlertParcel& parcel, const Sent& event) {
     bury(parcel, d.error);
     return;
   }
-  Duration wait = backoff(d.attempts);
+  const Duration most =
+      receiver != nullptr ? receiver->config.longest_pause : AlertReceiver{}.longest_pause;
+  Duration wait = backoff(d.attempts, most);
   Duration pause{};
-  if (receiver != nullptr) pause = backoff(++receiver->failures);
+  if (receiver != nullptr) pause = backoff(++receiver->failures, most);
   const Duration asked = event.retry_after.value_or(Duration{-1});
   if (asked >= Duration{} && asked <= retry_after_absurd) {
     wait = std::clamp(asked, backoff_least, retry_after_most);
@@ -188,11 +189,11 @@ void Impl::answered(AlertParcel& parcel, const Sent& event) {
   out_->emplace_back(StoreDelivery{d});
 }
 
-Duration Impl::backoff(unsigned attempts) {
+Duration Impl::backoff(unsigned attempts, Duration most) {
   Duration base = backoff_least;
-  for (unsigned i = 1; i < attempts && base < backoff_most; ++i) base *= 2;
-  base = std::min(base, backoff_most);
-  return std::min(base / 2 + rng_.below(base), backoff_most);
+  for (unsigned i = 1; i < attempts && base < most; ++i) base *= 2;
+  base = std::min(base, most);
+  return std::min(base / 2 + rng_.below(base), most);
 }
 
 void Impl::bury(AlertParcel& parcel, std::string error) {

@@ -51,7 +51,7 @@ AlertEpisode* Impl::open(AlertNode& node, const SubjectFailed& fact) {
   e.incident.text = clipped(fact.text, max_text);
   e.incident.container = clipped(fact.container, max_word);
   e.incident.health_output = clipped(fact.health_output, max_output);
-  e.incident.began = wall_;
+  e.incident.began = std::min(fact.began.value_or(wall_), wall_);
   e.incident.sequence = 1;
   e.incident.flapping = node.flapping;
   if (node.failing) e.failing.insert(node.id);
@@ -210,9 +210,10 @@ void Impl::close(AlertEpisode& e) {
   episodes_.erase(e.id);
 }
 
-void Impl::add_line(AlertEpisode& e, std::string text, std::string result) {
+void Impl::add_line(AlertEpisode& e, std::string text, std::string result,
+                    std::optional<WallTime> at) {
   auto& lines = e.incident.lines;
-  lines.push_back({wall_, clipped(text, max_text), clipped(result, max_word)});
+  lines.push_back({at.value_or(wall_), clipped(text, max_text), clipped(result, max_word)});
   if (lines.size() > first_lines + newest_lines) lines.erase(lines.begin() + first_lines);
 }
 

@@ -12,6 +12,7 @@ namespace {
 
 constexpr std::size_t max_title = 200;
 constexpr std::size_t max_tail = 4096;
+constexpr Duration told_again = 1min;
 
 }  // namespace
 
@@ -78,7 +79,12 @@ void Impl::handle(const SubjectActed& event) {
   // What ended it may be told after the end.
   const auto found = episodes_.find(node->episode != 0 ? node->episode : node->latest);
   if (found == episodes_.end()) return;
-  add_line(*found->second, event.text, event.result);
+  const bool known =
+      event.at && std::ranges::any_of(found->second->incident.lines, [&](const auto& l) {
+        return l.text == event.text && std::chrono::abs(l.at - *event.at) <= told_again;
+      });
+  if (known) return;
+  add_line(*found->second, event.text, event.result, event.at);
   store_soon(*found->second);
 }
 
