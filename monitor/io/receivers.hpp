@@ -25,6 +25,7 @@ enum class ReceiverKind : std::uint8_t {
   alertmanager,  // API v2
   templated,     // webhook with a template: ntfy, Gotify, Discord, Teams, and one's own
   email,
+  relay,  // the monitor beside failover, which tells people then; over its Unix socket
 };
 
 enum class MailSecurity : std::uint8_t {
@@ -49,6 +50,7 @@ struct ReceiverSpec {
   std::string integration;  // word of the configuration, for metrics: slack, ntfy, email, ...
   ReceiverKind kind = ReceiverKind::webhook;
 
+  std::string unix_socket;  // relay: path of the monitor's; others: empty
   Secret url;  // http or https; as a whole, for the path and the query are often the credential
   std::vector<std::pair<std::string, Secret>> headers;  // added to ours
   Secret signing_key;  // webhook: of X-Sentinel-Signature; empty: unsigned
@@ -66,7 +68,8 @@ struct ReceiverSpec {
   core::Duration interval{};     // between the beginnings of two attempts; Slack: 1 s
 };
 
-/// What may be shown of a receiver: "https://hooks.example.org", "smtp://mail.example.org:587".
+/// What may be shown of a receiver: "https://hooks.example.org", "smtp://mail.example.org:587",
+/// "unix:///run/sentinel/monitor.sock".
 std::string shown_address(const ReceiverSpec& receiver);
 
 }  // namespace sentinel::io

@@ -21,6 +21,7 @@
 #include "protocol/alert_webhook.hpp"
 #include "protocol/escape.hpp"
 #include "protocol/hosts.hpp"
+#include "protocol/relay.hpp"
 #include "protocol/settings_text.hpp"
 
 namespace sentinel::io {
@@ -57,6 +58,7 @@ std::expected<protocol::AlertRequest, std::string> render(const core::Delivery& 
       if (!request) return std::unexpected(request.error().message);
       return *std::move(request);
     }
+    case ReceiverKind::relay: return protocol::relay_request(delivery);
     default: return protocol::webhook_request(delivery);
   }
 }
@@ -94,6 +96,7 @@ std::string shown_address(const ReceiverSpec& receiver) {
   if (receiver.kind == ReceiverKind::email)
     return std::format("{}://{}:{}", receiver.mail.security == MailSecurity::tls ? "smtps" : "smtp",
                        protocol::one_line(shown_host(receiver.mail.host)), receiver.mail.port);
+  if (!receiver.unix_socket.empty()) return "unix://" + protocol::one_line(receiver.unix_socket);
   const std::string_view url = receiver.url.reveal();
   const auto origin = url.substr(0, url.size() - path_of(url).size());
   const auto user = origin.rfind('@');
@@ -156,6 +159,8 @@ void SendAttempt::set_http(const protocol::AlertRequest& request) {
   curl_easy_setopt(h, CURLOPT_PROTOCOLS_STR, "http,https");
   curl_easy_setopt(h, CURLOPT_URL, url_.c_str());
   curl_easy_setopt(h, CURLOPT_HTTP_VERSION, static_cast<long>(CURL_HTTP_VERSION_1_1));
+  if (!spec.unix_socket.empty())
+    curl_easy_setopt(h, CURLOPT_UNIX_SOCKET_PATH, spec.unix_socket.c_str());
   // An empty proxy is none, whatever the environment of the process says.
   curl_easy_setopt(h, CURLOPT_PROXY, spec.proxy.reveal().c_str());
   curl_easy_setopt(h, CURLOPT_NOPROXY, spec.no_proxy.c_str());
@@ -241,7 +246,7 @@ std::size_t SendAttempt::on_read(char* bytes, std::size_t size, std::size_t coun
 
 curl_socket_t SendAttempt::on_socket(void* self, curlsocktype, curl_sockaddr* address) {
   auto& attempt = *static_cast<SendAttempt*>(self);
-  if (!attempt.receiver_->allow_link_local) {
+  if (!attempt.receiver_->allow_link_local && attempt.receiver_->unix_socket.empty()) {
     sockaddr_storage storage{};
     const auto* raw = reinterpret_cast<const unsigned char*>(&address->addr);
     std::copy_n(raw, std::min<std::size_t>(address->addrlen, sizeof storage),
@@ -267,6 +272,7 @@ Sent SendAttempt::network_failure(CURLcode code) const {
   } else {
     sent.detail =
         sentence_case(answer_->shown(error_[0] != '\0' ? error_ : curl_easy_strerror(code)));
+    if (!receiver_->unix_socket.empty()) sent.detail = receiver_->unix_socket + ": " + sent.detail;
   }
   return sent;
 }
