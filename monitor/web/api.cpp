@@ -7,9 +7,11 @@
 #include "io/http_server_parse.hpp"
 #include "observe/metrics.hpp"
 #include "protocol/json.hpp"
+#include "protocol/relay.hpp"
 #include "protocol/settings.hpp"
 #include "web/incident_views.hpp"
 #include "web/parameters.hpp"
+#include "web/relay_api.hpp"
 #include "web/ui_asset.hpp"
 #include "web/views.hpp"
 
@@ -116,6 +118,7 @@ HttpResponse Api::handle(const HttpRequest& request) {
   if (const UiAsset* asset = ui_asset(request.path); asset != nullptr && wants_page(request)) {
     return request.method == "GET" ? ui_response(request, *asset) : not_allowed("GET, HEAD");
   }
+  if (request.path == protocol::relay_path) return relay_response(request, source_, guard_);
   if (request.method == "GET") return read(request);
   return change(request);
 }

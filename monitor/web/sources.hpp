@@ -62,6 +62,8 @@ struct ApiSource {
   /// Engine.
   std::function<void(const core::ContainerId&, std::function<void(std::string)>)> logs;
   const Journal* journal = nullptr;
+  /// What the failover beside us tells. Null: nobody takes it.
+  std::function<void(const core::Message&)> relay{};
 };
 
 /// Incidents and what is told of them. Without `command` there is none of it: lists are empty, and
