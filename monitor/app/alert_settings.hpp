@@ -3,6 +3,8 @@
 // Who is told of incidents, and how: `alerts:` of the file. What each key means: docs/alerts.md.
 
 #include <chrono>
+#include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/alert_model.hpp"
@@ -22,6 +24,10 @@ struct AlertSettings {
   std::vector<io::ReceiverSpec> receivers;  // of the same names as core.receivers
   HeartbeatSettings heartbeat;
 };
+
+/// Failover beside a monitor: it is told of everything over its socket, and tells people.
+AlertSettings alerts_through_monitor(const std::string& socket);
+inline constexpr std::string_view default_monitor_socket = "/run/sentinel/monitor.sock";
 
 /// Without a file: nobody is told. The host is this machine's name.
 AlertSettings default_alerts();

@@ -9,8 +9,10 @@
 #include <utility>
 
 #include "app/alerts_receivers.hpp"
+#include "core/relay_facts.hpp"
 #include "protocol/escape.hpp"
 #include "protocol/matchers.hpp"
+#include "protocol/relay.hpp"
 #include "protocol/settings.hpp"
 #include "protocol/settings_text.hpp"
 
@@ -317,6 +319,30 @@ AlertSettings default_alerts() {
   std::array<char, 256> name{};
   if (::gethostname(name.data(), name.size() - 1) == 0)
     settings.core.host = protocol::one_line(name.data(), 128);
+  return settings;
+}
+
+AlertSettings alerts_through_monitor(const std::string& socket) {
+  AlertSettings settings = default_alerts();
+  core::AlertReceiver receiver;
+  receiver.name = core::relay_receiver;
+  receiver.stateful = true;
+  receiver.refresh = 5s;
+  receiver.refresh_ended = 0s;  // the outbox sees to it
+  receiver.longest_pause = 30s;
+  settings.core.receivers.push_back(receiver);
+  core::AlertRoute route;
+  route.receivers.push_back(receiver.name);
+  settings.core.routes.push_back(std::move(route));
+  io::ReceiverSpec spec;
+  spec.name = receiver.name;
+  spec.integration = "monitor";
+  spec.kind = io::ReceiverKind::relay;
+  spec.unix_socket = socket;
+  spec.url = io::Secret{"http://localhost" + std::string{protocol::relay_path}};
+  settings.receivers.push_back(spec);
+  spec.name = "heartbeat";
+  settings.heartbeat = {.request = std::move(spec), .interval = core::relay_heartbeat};
   return settings;
 }
 

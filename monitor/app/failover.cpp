@@ -82,6 +82,7 @@ class Failover {
                 {{"version", std::string{version()}},
                  {"pools", static_cast<std::int64_t>(settings_.core.pools.size())},
                  {"listen", settings_.listen}}});
+    tell_who_sends();
     tell_preflight();
     http_.start();
     configure();
@@ -116,6 +117,12 @@ class Failover {
       return std::string{};
     };
     return source;
+  }
+
+  void tell_who_sends() {
+    if (settings_.through_monitor)
+      log_.info("sentinel.alert",
+                "the monitor at " + settings_.monitor_socket + " is told, and tells people");
   }
 
   void tell_preflight() {
@@ -272,6 +279,7 @@ class Failover {
     metrics_.config_loaded(true, unix_ns());
     log_.info("sentinel.config", "the configuration was loaded");
     alerting_.configure(settings_.alerts, settings_.journal);
+    tell_who_sends();
     configure();
     counts_.keep_only(core_.pools());
     teller_.keep_only(core_.pools());

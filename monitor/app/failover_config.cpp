@@ -118,6 +118,13 @@ std::vector<Key> own_keys(FailoverSettings& s) {
          s.keep_rules = v == "keep";
          return Set{};
        }},
+      {"alerts",
+       [&s](std::string_view v) {
+         if (v != "self" && v != "monitor") return expected_form("self or monitor");
+         s.through_monitor = v == "monitor";
+         return Set{};
+       }},
+      {"monitor-socket", [&s](std::string_view v) { return set_path(v, s.monitor_socket); }},
       {"table", [&s](std::string_view v) { return set_table(v, s.table); }},
       {"count-traffic",
        [&s](std::string_view v) { return assign(protocol::parse_bool(v), s.count_traffic); }},
@@ -220,6 +227,7 @@ void read_failover_text(std::string_view text, const std::string& name,
   }
   PoolReader pools{reader, name, errors, environment};
   bool found = false;
+  const YamlNode* alerts = nullptr;
   reader.each(*root, "", [&](const YamlNode& key, const YamlNode& value) {
     if (key.scalar == failover_key) {
       found = true;
@@ -230,8 +238,7 @@ void read_failover_text(std::string_view text, const std::string& name,
           {{"level", [&](std::string_view v) { return set_log_level(v, settings.log_level); }},
            {"format", [&](std::string_view v) { return set_log_format(v, settings.log_format); }}});
     } else if (key.scalar == alerts_key) {
-      // A check of the whole file reads them as the monitor's.
-      if (required) read_alerts(reader, value, environment, settings.alerts);
+      alerts = &value;
     } else if (key.scalar == journal_key) {
       if (required) read_journal(reader, value, settings.journal);
     } else if (key.scalar == "data-dir") {
@@ -250,6 +257,12 @@ void read_failover_text(std::string_view text, const std::string& name,
         reader.unknown(key, "", known);
     }
   });
+  // Whoever tells the monitor has nobody else to tell: `alerts:` of the file are the monitor's
+  // then, and a check of the whole file reads them as such.
+  if (settings.through_monitor)
+    settings.alerts = alerts_through_monitor(settings.monitor_socket);
+  else if (alerts != nullptr && required)
+    read_alerts(reader, *alerts, environment, settings.alerts);
   if (!found && required && errors.empty())
     reader.error(root->at, std::string{failover_key}, "expected pools and the hosts they name");
 }

@@ -34,6 +34,8 @@ struct FailoverSettings {
   std::uint32_t forward_mark = 0;
   std::set<std::string, std::less<>> fix;  // of preflight_fixes
   AlertSettings alerts;
+  bool through_monitor = false;  // `alerts` lead to the monitor, which tells people
+  std::string monitor_socket{default_monitor_socket};
   io::JournalLimits journal;
 
   std::string socket_path() const { return run_dir + "/failover.sock"; }

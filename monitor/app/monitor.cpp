@@ -15,6 +15,7 @@
 #include "app/memory.hpp"
 #include "app/monitor_teller.hpp"
 #include "app/own_share.hpp"
+#include "app/relay.hpp"
 #include "app/samples.hpp"
 #include "app/secret_file.hpp"
 #include "app/version.hpp"
@@ -148,6 +149,7 @@ class Monitor {
       else
         done(std::string{});
     };
+    source.relay = [this](const core::Message& message) { relay_.on(message); };
     source.journal = &journal_;
     return source;
   }
@@ -414,6 +416,7 @@ class Monitor {
                 {{"signal", static_cast<std::int64_t>(signal)}}});
     alarm_.set(std::nullopt);
     windows_.stop();
+    relay_.stop();
     if (engine_) engine_->stop();
     if (evidence_) evidence_->stop();
     if (logs_) logs_->stop();
@@ -440,6 +443,7 @@ class Monitor {
   Alerting alerting_;
   std::unique_ptr<io::Store> store_;
   web::Api api_;
+  Relay relay_{context_, alerting_, [this] { api_.live().tell(); }};
   MonitorTeller teller_{{.core = core_,
                          .alerting = alerting_,
                          .log = log_,

@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 import yaml
 from support.failover_config import pool, settings
-from support.receivers import MailServer
+from support.monitor import Watch
+from support.receivers import Hook, MailServer
 
 pytestmark = pytest.mark.lane("failover")
 
@@ -36,6 +37,57 @@ def with_mail(nat, *pools, port=587, **more):
             "from": "Sentinel <sentinel@example.net>", "to": ["team@example.net"]}}},
         "routes": [{"receivers": ["team"], "group-wait": "0s", "group-interval": "1s"}]}
     return yaml.safe_dump(document, sort_keys=False)
+
+
+class Beside:
+    """A monitor on the same firewall, whose webhook is the one that people read."""
+
+    def __init__(self, nat):
+        self.nat = nat
+        self.hook = Hook(nat.firewall)
+        self.config = yaml.safe_dump({"alerts": {
+            "host": "fw-1", "receivers": {"team": {"webhook": {"url": self.hook.url}}},
+            "routes": [{"receivers": ["team"], "group-wait": "0s", "group-interval": "1s"}]}})
+        self.monitors = []
+        self.socket = str(Path(nat.folder) / "monitor.sock")
+
+    def start(self, data_dir=None):
+        one = Watch(tempfile.mkdtemp(prefix="monitor-", dir=self.nat.folder), self.config, self.nat.firewall, data_dir=data_dir)
+        self.monitors.append(one)
+        # One path for failover, whichever process listens.
+        link = Path(self.socket)
+        link.unlink(missing_ok=True)
+        link.symlink_to(one.socket)
+        one.start()
+        return one.wait_ready()
+
+    def failover(self, *pools):
+        """Its file has receivers as well: where one file serves both daemons, they are the monitor's."""
+        document = yaml.safe_load(settings(*pools))
+        document["failover"].update({"alerts": "monitor", "monitor-socket": self.socket})
+        document.update(yaml.safe_load(self.config))
+        return self.nat.failover(yaml.safe_dump(document, sort_keys=False))
+
+    def told(self):
+        """Copies, which carry the same key, count once."""
+        messages = {one["key"]: (one["kind"], one["incidents"][0]["subject"]) for one in self.hook.messages()}
+        return list(messages.values())
+
+    def wait(self, kind):
+        return self.hook.wait(lambda m: [one for one in m if one["kind"] == kind], f"{kind} is told", 90)[0]
+
+    def close(self):
+        for one in self.monitors:
+            one.dispose()
+            one.dump()
+        self.hook.close()
+
+
+@pytest.fixture
+def beside(nat):
+    one = Beside(nat)
+    yield one
+    one.close()
 
 
 def plain(message):
@@ -88,3 +140,51 @@ def test_mail_waits_for_its_server(nat, mail):
     mail.server.resume()
     back = mail.wait(2, 90)[1]
     assert back["X-Sentinel-Status"] == "resolved"
+
+
+def test_beside_a_monitor_the_monitor_is_the_one_that_sends(nat, beside):
+    monitor = beside.start()
+    daemon = beside.failover(pool("web"))
+    daemon.wait_pool("web", 3)
+    nat.hosts[1].web.kill()
+    fall = beside.wait("firing")
+    # By the monitor alone: what failover sends goes to the monitor.
+    daemon.wait_log("alert.accepted", receiver="monitor")
+    assert {line["receiver"] for line in daemon.log("alert.accepted")} == {"monitor"}
+    assert fall["receiver"] == "team" and fall["severity"] == "warning"
+    assert "connection refused" in fall["text"] and "2 of 3 servers" in fall["text"]
+    # It is an incident of the monitor as any other, and can be silenced there.
+    page = monitor.get("/api/v1/incidents?state=open").json["incidents"]
+    assert [one["id"] for one in page] == [fall["incidents"][0]["id"]]
+    nat.hosts[1].web.start()
+    beside.wait("resolved")
+    monitor.wait_log("alert.accepted", receiver="team", count=2)
+    assert beside.told() == [("firing", "server:web/s2"), ("resolved", "server:web/s2")]
+    assert len(beside.hook.messages()) == 2
+
+
+def test_what_happens_while_the_monitor_is_away_is_told_once_when_it_is_back(nat, beside):
+    monitor = beside.start()
+    daemon = beside.failover(pool("web"))
+    daemon.wait_pool("web", 3)
+    monitor.kill()
+    nat.hosts[0].web.kill()
+    daemon.wait_log("alert.retried", receiver="monitor")
+    # Not even failover's death loses it.
+    daemon.kill()
+    daemon = nat.again(daemon)
+    monitor = beside.start(data_dir=monitor.data_dir)
+    beside.wait("firing")
+    # A restart of the monitor ends nothing, and begins nothing anew.
+    monitor.kill()
+    beside.start(data_dir=monitor.data_dir)
+    nat.hosts[0].web.start()
+    beside.wait("resolved")
+    assert beside.told() == [("firing", "server:web/s1"), ("resolved", "server:web/s1")]
+
+
+def test_nobody_tells_the_monitor_anything_over_tcp(nat, beside):
+    monitor = beside.start()
+    refused = monitor.post("/api/v1/relay", {"message": "of nobody"})
+    assert refused.status == 400, refused.text
+    assert not beside.hook.messages()

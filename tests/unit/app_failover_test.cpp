@@ -335,3 +335,48 @@ TEST_CASE("the file of drains is replaced as a whole") {
   CHECK_FALSE(replace_file("/nonexistent/file.json", "x"));
   std::remove(path.c_str());
 }
+
+TEST_CASE("alerts lead to people, or to the monitor beside it, never to both") {
+  const std::string pools =
+      std::string{hosts} +
+      R"(    web: {listen: "203.0.113.10:80", servers: [alpha], checks: {http: "http://:80/"}}
+)";
+  const std::string own = R"(alerts:
+  receivers: {team: {webhook: {url: "https://hooks.example.org/x"}}}
+)";
+  const auto self = settings_of(pools + own);
+  CHECK_FALSE(self.through_monitor);
+  REQUIRE(self.alerts.receivers.size() == 1);
+  CHECK(self.alerts.receivers.front().name == "team");
+  CHECK(self.alerts.heartbeat.request.url.empty());
+
+  // One file for both daemons: `alerts:` are the monitor's, whose secrets we need not be able to
+  // read.
+  const std::string secret = R"(alerts:
+  receivers: {team: {webhook: {url_file: /nowhere/at/all}}}
+)";
+  const auto relayed =
+      settings_of(secret + pools + "  alerts: monitor\n  monitor-socket: /run/m.sock\n");
+  CHECK(relayed.through_monitor);
+  REQUIRE(relayed.alerts.receivers.size() == 1);
+  const io::ReceiverSpec& spec = relayed.alerts.receivers.front();
+  CHECK(spec.kind == io::ReceiverKind::relay);
+  CHECK(spec.unix_socket == "/run/m.sock");
+  CHECK(io::shown_address(spec) == "unix:///run/m.sock");
+  REQUIRE(relayed.alerts.core.receivers.size() == 1);
+  CHECK(relayed.alerts.core.receivers.front().name == spec.name);
+  CHECK(relayed.alerts.core.receivers.front().stateful);
+  REQUIRE(relayed.alerts.core.routes.size() == 1);
+  CHECK(relayed.alerts.core.routes.front().match.empty());
+  CHECK(relayed.alerts.core.routes.front().receivers == std::vector{spec.name});
+  CHECK(relayed.alerts.heartbeat.request.unix_socket == "/run/m.sock");
+  CHECK(settings_of(pools + "  alerts: monitor\n").monitor_socket == "/run/sentinel/monitor.sock");
+
+  const auto errors = errors_of(pools + "  alerts: both\n  monitor-socket: run/m.sock\n");
+  REQUIRE(errors.size() == 2);
+  CHECK(errors[0].to_string() ==
+        "f.yaml:7:11: failover.alerts: expected self or monitor, got 'both'");
+  CHECK(errors[1].to_string() ==
+        "f.yaml:8:19: failover.monitor-socket: expected an absolute path of at most 90 bytes, got "
+        "'run/m.sock'");
+}
