@@ -175,6 +175,9 @@ def test_the_failover_leaves_a_server_that_hangs_and_takes_it_back(stack):
     assert "web/web-1 failed: http: " in lines and "web/web-1 is up again after " in lines, lines[-3000:]
     said = stack.compose("exec", "-T", "failover", "/usr/bin/sentinel", "status")
     assert "web/web-2" in said and "up" in said
+    # The monitor was told: what the failover sees is among its incidents.
+    eventually(lambda: "server:web/web-1" in [one["subject"] for one in json.loads(stack.get(8090, "/api/v1/incidents"))["incidents"]],
+               "the fall is an incident of the monitor", 90, 0.5)
 
 
 def test_the_failover_has_no_more_rights_than_it_needs(stack):
