@@ -43,6 +43,8 @@ io::HistoryKind kind_of(core::NoticeKind kind) {
     case core::NoticeKind::heal_failed:
     case core::NoticeKind::healed:
     case core::NoticeKind::heal_abandoned:
+    case core::NoticeKind::restart_asked:
+    case core::NoticeKind::released:
     case core::NoticeKind::left_alone: return io::HistoryKind::action;
     default: return io::HistoryKind::notice;
   }

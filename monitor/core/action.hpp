@@ -103,6 +103,8 @@ enum class NoticeKind : std::uint8_t {
   flapping_ended,
   maintenance,
   maintenance_ended,  // of a service, or of a window of the file (without service)
+  restart_asked,      // by a person
+  released,           // from quarantine, by a person
   recreating,         // Compose replaces its container
   blind,              // our own network or resolver seems to fail: judgement is held
   blind_ended,        // it works again

@@ -81,6 +81,8 @@ void MonitorFacts::on(const Notice& n, AlertEvents& out) {
     case NoticeKind::left_alone:
     case NoticeKind::quarantined:
     case NoticeKind::trial:
+    case NoticeKind::restart_asked:
+    case NoticeKind::released:
     case NoticeKind::interference:
     case NoticeKind::oom_killed:
       if (!n.key.service.empty())

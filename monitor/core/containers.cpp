@@ -409,11 +409,14 @@ void Core::Impl::choose_current(Service& s) {
 void Core::Impl::current_changed(Service& s) {
   // Another container is another start: what was tried on the old one says nothing about it, what
   // it cost stays.
-  if (s.op.phase == Phase::waiting) {
+  const auto* const what = s.current ? "its container was replaced" : "its container was removed";
+  if (s.op.phase == Phase::waiting && s.op.asked) {
+    give_up_asked(s, what);
+  } else if (s.op.phase == Phase::waiting) {
     leave_ready(s);
     idle(s);
   } else if (s.op.phase != Phase::idle) {
-    abandon(s, s.current ? "its container was replaced" : "its container was removed");
+    abandon(s, what);
   } else {
     idle(s);
   }

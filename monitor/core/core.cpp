@@ -84,6 +84,7 @@ void Core::Impl::handle(const EngineLost& event) {
   }
   for (auto& [id, s] : services_) {
     if (s.op.phase == Phase::preparing) unprepare(s, "the Engine does not answer");
+    if (s.op.phase == Phase::waiting && s.op.asked) give_up_asked(s, "the Engine does not answer");
     evaluate(s);
   }
 }
@@ -363,6 +364,17 @@ std::optional<ServiceView> Core::service(ServiceId id) const {
   const auto it = impl_->services_.find(id);
   if (it == impl_->services_.end()) return std::nullopt;
   return impl_->view(it->second);
+}
+
+std::string Core::restart_problem(ServiceId id) const {
+  const auto it = impl_->services_.find(id);
+  return it == impl_->services_.end() ? "it is gone" : impl_->restart_problem(it->second);
+}
+
+std::string Core::release_problem(ServiceId id) const {
+  const auto it = impl_->services_.find(id);
+  if (it == impl_->services_.end()) return "it is gone";
+  return it->second.quarantined ? "" : "it is not quarantined";
 }
 
 std::vector<ServiceNeeds> Core::needs() const {

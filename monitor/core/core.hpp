@@ -96,6 +96,10 @@ class Core {
   std::vector<ServiceView> find(std::string_view name) const;
   /// nullopt: gone.
   std::optional<ServiceView> service(ServiceId id) const;
+  /// Why its container cannot be restarted, or it cannot be released from quarantine, now, in plain
+  /// words; empty: it can.
+  std::string restart_problem(ServiceId id) const;
+  std::string release_problem(ServiceId id) const;
   /// Of all services, ordered by key. Cost as of services().
   std::vector<ServiceNeeds> needs() const;
 

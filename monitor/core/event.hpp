@@ -113,6 +113,21 @@ struct SetMaintenance {
   Duration duration{};  // 0 ends it
 };
 
+/// Somebody asks for a restart now, once: whatever its state, ladder and maintenance are. It counts
+/// as one restart of the budget, though it is done with none left, waits for the end of a storm's
+/// hold and a place under the cap, and is verified like any other. Ignored where
+/// Core::restart_problem() says something; given up when that happens while it waits.
+struct RestartService {
+  ServiceKey key;
+  std::string by;  // who, and why; safe to print
+};
+
+/// Out of quarantine, with its whole budget. Ignored where Core::release_problem() says something.
+struct ReleaseService {
+  ServiceKey key;
+  std::string by;
+};
+
 /// The targets of the file, all of them: at start, and after each reload. One whose value is equal
 /// to what is known keeps everything; one that changed keeps its state, its history and the
 /// verdicts of those probes that did not change; one that is not listed any more is removed. Of two
@@ -159,6 +174,6 @@ struct Tick {};
 
 using Event = std::variant<Tick, Restored, EngineConnected, EngineLost, Listed, Hint, Inspected,
                            OperationDone, IntentStored, ProbeFinished, SetMaintenance, Reconfigured,
-                           SetTargets, SetWindows>;
+                           SetTargets, SetWindows, RestartService, ReleaseService>;
 
 }  // namespace sentinel::core

@@ -28,8 +28,10 @@ void Core::Impl::heal(Service& s) {
   switch (s.op.phase) {
     case Phase::idle: break;
     case Phase::waiting: {
-      const bool failing = s.judged.failing() || s.unverified;
-      if (!failing || !why_not(s).empty()) {
+      const std::string why = wanted(s) ? why_not_now(s) : std::string{};
+      if (s.op.asked && !why.empty()) {
+        give_up_asked(s, why);
+      } else if (!wanted(s) || !why.empty()) {
         leave_ready(s);
         idle(s);
       } else if (now_ >= s.op.due && !s.op.ready) {
@@ -50,6 +52,14 @@ void Core::Impl::heal(Service& s) {
     case Phase::verifying: verifying(s); break;
   }
   if (s.op.phase == Phase::idle) consider(s);
+}
+
+bool Core::Impl::wanted(const Service& s) const {
+  return s.op.asked || s.judged.failing() || s.unverified;
+}
+
+std::string Core::Impl::why_not_now(const Service& s) const {
+  return s.op.asked ? why_not_asked(s) : why_not(s);
 }
 
 void Core::Impl::consider(Service& s) {
@@ -111,8 +121,9 @@ void Core::Impl::quarantine(Service& s) {
   else
     store(s);
   tell(s, NoticeKind::quarantined,
-       s.name + " is quarantined: " + std::to_string(s.ledger.used()) + " restarts within " +
-           in_words(settings.budget.window) + " of healthy time are its budget" +
+       s.name + " is quarantined: " + std::to_string(settings.budget.restarts) +
+           " restarts within " + in_words(settings.budget.window) +
+           " of healthy time are its budget" +
            (s.trial_at == never ? std::string{"; no trial is configured"}
                                 : "; next trial in " + in_words(settings.trial)));
   consider(s);
@@ -144,11 +155,15 @@ void Core::Impl::prepare(Service& s) {
   if (op.intent_kept) out_->emplace_back(ForgetIntent{op.id, record(s)});
   if (op.id != 0) operations_.erase(op.id);
   const bool trial = op.trial;
+  const bool asked = op.asked;
+  const bool was_stopped = op.was_stopped;
   op = Operation{};
   op.trial = trial;
+  op.asked = asked;
+  op.was_stopped = was_stopped;
   op.phase = Phase::preparing;
   op.id = ++last_operation_;
-  op.rung = trial ? settings.ladder.front() : settings.ladder[s.rung_index];
+  op.rung = asked ? Rung::restart : trial ? settings.ladder.front() : settings.ladder[s.rung_index];
   op.container = c.id;
   op.started_at = c.status.started_at;
   operations_.emplace(op.id, s.id);
@@ -157,11 +172,13 @@ void Core::Impl::prepare(Service& s) {
     s.ledger.charge(now_);
     op.charged = true;
   }
-  if (trial) s.trial_at = settings.trial > Duration{} ? after(now_, settings.trial) : never;
+  // In quarantine, what a person asks for takes the place of a trial.
+  if (s.quarantined) s.trial_at = settings.trial > Duration{} ? after(now_, settings.trial) : never;
   op.intent_due = after(now_, intent_limit);
   op.deadline = after(now_, inspect_limit * 2);
   op.intent_kept = true;
-  out_->emplace_back(StoreIntent{{op.id, s.key, c.id, op.started_at, op.rung, trial}, record(s)});
+  out_->emplace_back(
+      StoreIntent{{op.id, s.key, c.id, op.started_at, op.rung, trial, asked}, record(s)});
   if (c.token != 0 || !fresh(c)) want_inspect(c);
 }
 
@@ -182,8 +199,8 @@ void Core::Impl::preparing(Service& s) {
   Container& c = *current(s);
   auto& op = s.op;
   if (c.status.started_at != op.started_at) return unprepare(s, "it was started anew");
-  if (!(s.judged.failing() || s.unverified)) return unprepare(s, "it is no longer failing");
-  if (const auto why = why_not(s); !why.empty()) return unprepare(s, why);
+  if (!wanted(s)) return unprepare(s, "it is no longer failing");
+  if (const auto why = why_not_now(s); !why.empty()) return unprepare(s, why);
   if (now_ >= op.deadline) return unprepare(s, "the Engine did not say how it is");
   if (!op.intent_known && now_ >= op.intent_due) {
     op.intent_known = true;

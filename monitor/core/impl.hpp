@@ -2,8 +2,8 @@
 
 // The parts of Core, one file each: containers.cpp (facts), targets.cpp (targets and windows of the
 // file), probing.cpp (own probes), states.cpp
-// (judgement -> state), healing.cpp (whether and when to act), operation.cpp (from asking the
-// Engine to verified), core.cpp (dispatch, deadlines, views).
+// (judgement -> state), healing.cpp (whether and when to act), asked.cpp (what people ask for),
+// operation.cpp (from asking the Engine to verified), core.cpp (dispatch, deadlines, views).
 
 #include <map>
 #include <set>
@@ -29,6 +29,7 @@ class Core::Impl {
   std::optional<Time> next_deadline() const;
   std::vector<ServiceKey> needs(const Service&) const;
   ServiceView view(const Service& service) const;
+  std::string restart_problem(const Service&) const;
 
   Config config_;
   Rng rng_;
@@ -146,6 +147,12 @@ class Core::Impl {
   std::string decision(const Service&) const;
   void tell_left_alone(Service&);
 
+  // asked.cpp
+  void handle(const RestartService&);
+  void handle(const ReleaseService&);
+  std::string why_not_asked(const Service&) const;
+  void give_up_asked(Service&, const std::string& why);
+
   // healing.cpp
   void handle(const OperationDone&);
   void handle(const IntentStored&);
@@ -177,6 +184,8 @@ class Core::Impl {
   }
   Duration stop_timeout(const Service&) const;
   bool may_act(const Service&) const;
+  bool wanted(const Service&) const;
+  std::string why_not_now(const Service&) const;
 
   // small things
   Service* find(ServiceId id) {

@@ -4,6 +4,13 @@
 
 namespace sentinel::core {
 
+namespace {
+
+// The largest budget: what people ask for beyond it adds nothing.
+constexpr std::size_t most_marks = 100;
+
+}  // namespace
+
 Duration Ledger::clock(Time now) const {
   return since_ && now > *since_ ? elapsed_ + (now - *since_) : elapsed_;
 }
@@ -23,7 +30,10 @@ unsigned Ledger::settle(const Budget& budget, Time now) {
   return forgiven;
 }
 
-void Ledger::charge(Time now) { marks_.push_back(clock(now)); }
+void Ledger::charge(Time now) {
+  marks_.push_back(clock(now));
+  if (marks_.size() > most_marks) marks_.pop_front();
+}
 
 void Ledger::refund() {
   if (!marks_.empty()) marks_.pop_back();
@@ -51,7 +61,7 @@ void Ledger::restore(const std::vector<Duration>& left, const Budget& budget) {
   for (const auto d : left)
     marks_.push_back(elapsed_ + std::clamp(d, Duration{}, budget.window) - budget.window);
   std::ranges::sort(marks_);
-  while (marks_.size() > 100) marks_.pop_front();
+  while (marks_.size() > most_marks) marks_.pop_front();
 }
 
 Duration backoff_delay(const Backoff& backoff, unsigned used, Rng& rng) {

@@ -11,6 +11,10 @@ bool exited(RunState run) {
   return run == RunState::exited || run == RunState::created || run == RunState::dead;
 }
 
+std::string doing(const Service& s) {
+  return s.op.asked ? "the restart of " + s.name + " that was asked for" : "healing " + s.name;
+}
+
 }  // namespace
 
 void Core::Impl::send(Service& s, Step step) {
@@ -24,6 +28,8 @@ void Core::Impl::send(Service& s, Step step) {
   op.deadline = after(now_, stop + answer_slack);
   op.unclear = false;
   op.stops_seen = 0;
+  // Who asks for a restart of what was stopped wants it to run.
+  if (op.asked && op.was_stopped) c.purpose = {};
   c.purpose.ours = true;
   if (first) {
     op.first_sent = now_;
@@ -35,10 +41,13 @@ void Core::Impl::send(Service& s, Step step) {
                              : step == Step::stop ? "stopping "
                              : step == Step::kill ? "killing and starting "
                                                   : "restarting ";
-    n.text = verb + s.name + (op.trial ? " for a trial" : "") + " because: " + s.reason;
-    if (!op.trial && op.rung != Rung::stop) {
-      n.text += " (restart " + std::to_string(s.ledger.used()) + " of " +
-                std::to_string(settings.budget.restarts) + ")";
+    n.text = verb + s.name + (op.trial ? " for a trial" : "") +
+             (op.asked ? ", as was asked for" : " because: " + s.reason);
+    const auto budget = std::to_string(settings.budget.restarts);
+    if (op.charged) {
+      n.text += s.ledger.used() > settings.budget.restarts
+                    ? " (beyond its budget of " + budget + ")"
+                    : " (restart " + std::to_string(s.ledger.used()) + " of " + budget + ")";
     }
     tell(std::move(n));
   }
@@ -251,17 +260,18 @@ void Core::Impl::verifying(Service& s) {
 void Core::Impl::failed(Service& s, std::string_view result, const std::string& text) {
   auto& op = s.op;
   release_place(s);
-  auto n =
-      notice(s, NoticeKind::heal_failed,
-             "healing " + s.name + " by " + std::string{to_string(op.rung)} + " failed: " + text);
+  auto n = notice(
+      s, NoticeKind::heal_failed,
+      doing(s) + (op.asked ? "" : " by " + std::string{to_string(op.rung)}) + " failed: " + text);
   n.result = result;
   n.took = now_ - op.first_sent;
   tell(std::move(n));
   const auto& ladder = current(s)->info->settings.ladder;
-  if (!op.trial && s.rung_index + 1 < ladder.size()) ++s.rung_index;
+  if (!op.trial && !op.asked && s.rung_index + 1 < ladder.size()) ++s.rung_index;
   s.unverified = true;
   s.failing_since = now_;
   op.phase = Phase::idle;
+  op.asked = false;
   s.judged = judge_now(s);
   // The intent stays stored: whatever state the container is left in, it is ours to bring back.
   if (s.judged.state == State::stopped) {
@@ -271,11 +281,12 @@ void Core::Impl::failed(Service& s, std::string_view result, const std::string& 
 }
 
 void Core::Impl::healed(Service& s) {
-  auto n =
-      notice(s, NoticeKind::healed,
-             s.name + " was healed by " + std::string{to_string(s.op.rung)} + " in " +
-                 in_words(now_ - s.op.first_sent) +
-                 (s.attempts > 1 ? ", at attempt " + std::to_string(s.attempts) : std::string{}));
+  auto n = notice(
+      s, NoticeKind::healed,
+      (s.op.asked ? s.name + " is well after the restart that was asked for, in "
+                  : s.name + " was healed by " + std::string{to_string(s.op.rung)} + " in ") +
+          in_words(now_ - s.op.first_sent) +
+          (s.attempts > 1 ? ", at attempt " + std::to_string(s.attempts) : std::string{}));
   n.result = "healthy";
   n.took = now_ - s.op.first_sent;
   tell(std::move(n));
@@ -287,7 +298,7 @@ void Core::Impl::healed(Service& s) {
 }
 
 void Core::Impl::abandon(Service& s, const std::string& why) {
-  auto n = notice(s, NoticeKind::heal_abandoned, "healing " + s.name + " is given up: " + why);
+  auto n = notice(s, NoticeKind::heal_abandoned, doing(s) + " is given up: " + why);
   n.result = "abandoned";
   tell(std::move(n));
   release_place(s);
@@ -302,9 +313,13 @@ void Core::Impl::abandon(Service& s, const std::string& why) {
 void Core::Impl::unprepare(Service& s, const std::string& why) {
   if (s.op.charged) s.ledger.refund();
   release_place(s);
-  ++s.unprepared;
-  s.failing_since = now_;
-  auto n = notice(s, NoticeKind::heal_abandoned, "not healing " + s.name + " now: " + why);
+  if (!s.op.asked) {
+    ++s.unprepared;
+    s.failing_since = now_;
+  }
+  auto n =
+      notice(s, NoticeKind::heal_abandoned,
+             s.op.asked ? doing(s) + " is given up: " + why : "not " + doing(s) + " now: " + why);
   n.result = "abandoned";
   tell(std::move(n));
   if (s.op.trial)
@@ -319,6 +334,7 @@ void Core::Impl::idle(Service& s) {
     op.intent_kept = false;
   }
   op.phase = Phase::idle;
+  op.asked = false;
   op.due = never;
   op.deadline = never;
 }
@@ -338,7 +354,7 @@ void Core::Impl::take_up(Service& s) {
   const IntentRecord intent = it->second;
   restored_intents_.erase(it);
   Container& c = *current(s);
-  if (c.id != intent.container || c.info->settings.ladder.empty()) {
+  if (c.id != intent.container || (c.info->settings.ladder.empty() && !intent.asked)) {
     out_->emplace_back(ForgetIntent{intent.op, record(s)});
     return;
   }
@@ -347,7 +363,7 @@ void Core::Impl::take_up(Service& s) {
   op.id = intent.op;
   op.container = c.id;
   op.started_at = intent.started_at;
-  if (s.quarantined && !intent.trial) {
+  if (s.quarantined && !intent.trial && !intent.asked) {
     // The attempts are over. What the last one left down is still ours: for the trials.
     op.intent_kept = exited(c.status.run) && c.status.started_at == intent.started_at;
     c.purpose.ours = op.intent_kept;
@@ -361,6 +377,7 @@ void Core::Impl::take_up(Service& s) {
             : intent.rung == Rung::stop ? Step::stop
                                         : Step::restart;
   op.trial = intent.trial;
+  op.asked = intent.asked;
   op.charged = !intent.trial && intent.rung != Rung::stop;
   op.sent = op.first_sent = now_;
   op.unclear = true;
@@ -375,7 +392,7 @@ void Core::Impl::take_up(Service& s) {
   s.attempts = 1;
   c.purpose.ours = true;
   tell(s, NoticeKind::heal_started,
-       "healing " + s.name + " was interrupted by a restart of Sentinel; taking it up again");
+       doing(s) + " was interrupted by a restart of Sentinel; taking it up again");
 }
 
 }  // namespace sentinel::core

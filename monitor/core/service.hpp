@@ -25,6 +25,9 @@
 //   used up: quarantined, then one trial each `trial`. A container that is gone, replaced, paused
 //   or stopped by others meanwhile is abandoned -> idle.
 //
+//   A restart that a person asks for is `waiting` at once, whatever the state, and in place of what
+//   was waited for; only what asked.cpp lists keeps it from being done, and ends the wait for it.
+//
 // preparing, acting, exiting and confirming hold one of `max_concurrent` places; waiting and
 // verifying hold none, so that services that never become healthy cannot keep others from being
 // healed.
@@ -130,6 +133,8 @@ struct Operation {
   bool intent_kept = false;  // a stored intent has to be forgotten at the end
   Rung rung = Rung::restart;
   bool trial = false;
+  bool asked = false;        // by a person, from `waiting` on
+  bool was_stopped = false;  // when it was asked for
   bool charged = false;
 
   Time due = never;    // waiting: earliest start
@@ -139,7 +144,7 @@ struct Operation {
   bool inspected = false;
 
   ContainerId container;
-  std::int64_t started_at = 0;  // of the run to be replaced
+  std::int64_t started_at = 0;  // of the run to be replaced; when asked for, from `waiting` on
   Step step = Step::restart;
   Time sent{};            // of the step
   Time first_sent{};      // of the attempt's first step

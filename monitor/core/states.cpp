@@ -279,16 +279,20 @@ std::string Core::Impl::decision(const Service& s) const {
   const auto in = [&](Time t) { return in_words(t > now_ ? t - now_ : Duration{}); };
   switch (s.op.phase) {
     case Phase::waiting: {
+      const std::string will =
+          s.op.asked ? "a restart was asked for: it will be done " : "will be healed ";
       if (s.op.ready && storm_.holding())
-        return "will be healed when the storm hold ends, in " + in(*storm_.until());
+        return will + "when the storm hold ends, in " + in(*storm_.until());
       if (s.op.ready)
-        return "will be healed as soon as fewer than " + std::to_string(config_.max_concurrent) +
+        return will + "as soon as fewer than " + std::to_string(config_.max_concurrent) +
                " others are being healed";
       return (s.quarantined ? "quarantined: the next trial is in " : "next attempt in ") +
              in(s.op.due);
     }
     case Phase::preparing:
-      return "about to be healed: its intent is being stored and its state checked once more";
+      return std::string{s.op.asked ? "about to be restarted, as was asked for"
+                                    : "about to be healed"} +
+             ": its intent is being stored and its state checked once more";
     case Phase::acting:
     case Phase::exiting:
       return "the Engine was asked to " + std::string{to_string(s.op.step)} + " it, " +

@@ -193,6 +193,8 @@ std::string_view to_string(NoticeKind k) {
     case NoticeKind::flapping_ended: return "flapping_ended";
     case NoticeKind::maintenance: return "maintenance";
     case NoticeKind::maintenance_ended: return "maintenance_ended";
+    case NoticeKind::restart_asked: return "restart_asked";
+    case NoticeKind::released: return "released";
     case NoticeKind::recreating: return "recreating";
     case NoticeKind::blind: return "blind";
     case NoticeKind::blind_ended: return "blind_ended";

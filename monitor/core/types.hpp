@@ -219,6 +219,7 @@ struct IntentRecord {
   std::int64_t started_at = 0;  // of the run that was to be replaced
   Rung rung = Rung::restart;
   bool trial = false;
+  bool asked = false;  // by a person
   bool operator==(const IntentRecord&) const = default;
 };
 

@@ -20,7 +20,7 @@ constexpr unsigned max_replica = 1'000'000;
 constexpr core::Duration longest = std::chrono::years{10};
 
 // One entry per version; never changed once released.
-constexpr std::array<const char*, 1> migrations{
+constexpr std::array<const char*, 2> migrations{
     R"sql(
 CREATE TABLE service (
   project TEXT NOT NULL,
@@ -46,6 +46,7 @@ CREATE TABLE intent (
 CREATE TABLE counter (name TEXT PRIMARY KEY, value INTEGER NOT NULL) STRICT, WITHOUT ROWID;
 INSERT INTO counter VALUES ('full_writes', 0);
 )sql",
+    "ALTER TABLE intent ADD COLUMN asked INTEGER NOT NULL DEFAULT 0",
 };
 
 constexpr std::array rungs{core::Rung::restart, core::Rung::kill, core::Rung::stop};
@@ -121,7 +122,7 @@ struct StoreFile::Impl {
     forget_service = Statement(database.get(),
                                "DELETE FROM service WHERE project=? AND service=? AND replica=?");
     put_intent =
-        Statement(database.get(), "INSERT OR REPLACE INTO intent VALUES (?,?,?,?,?,?,?,?)");
+        Statement(database.get(), "INSERT OR REPLACE INTO intent VALUES (?,?,?,?,?,?,?,?,?)");
     forget_intent = Statement(database.get(), "DELETE FROM intent WHERE op=?");
     return put_service && forget_service && put_intent && forget_intent;
   }
@@ -149,6 +150,7 @@ struct StoreFile::Impl {
         .bind(6, record.started_at)
         .bind(7, to_string(record.rung))
         .bind(8, std::int64_t{record.trial})
+        .bind(9, std::int64_t{record.asked})
         .run();
   }
 
@@ -228,9 +230,10 @@ std::expected<StoreContents, StoreFault> StoreFile::load(std::size_t max_service
   }
   if (result != SQLITE_DONE) return std::unexpected(impl_->fault("reading services"));
 
-  Statement intents(database,
-                    "SELECT op, project, service, replica, container, started_at, rung, trial FROM "
-                    "intent ORDER BY op LIMIT ?");
+  Statement intents(
+      database,
+      "SELECT op, project, service, replica, container, started_at, rung, trial, asked "
+      "FROM intent ORDER BY op LIMIT ?");
   if (!intents) return std::unexpected(impl_->fault("reading intents"));
   intents.bind(1, static_cast<std::int64_t>(max_intents));
   while ((result = intents.step()) == SQLITE_ROW) {
@@ -244,7 +247,8 @@ std::expected<StoreContents, StoreFault> StoreFile::load(std::size_t max_service
                               .container = container.value_or(core::ContainerId{}),
                               .started_at = intents.integer(5),
                               .rung = rung.value_or(core::Rung::restart),
-                              .trial = intents.integer(7) == 1};
+                              .trial = intents.integer(7) == 1,
+                              .asked = intents.integer(8) == 1};
     if (op >= 0 && container && rung && storable(record)) {
       contents.rows.intents.push_back(std::move(record));
     } else {

@@ -82,6 +82,8 @@ LogLevel level_of(NoticeKind kind) {
     case NoticeKind::storm_ended:
     case NoticeKind::engine_up:
     case NoticeKind::blind_ended:
+    case NoticeKind::restart_asked:
+    case NoticeKind::released:
     case NoticeKind::maintenance:
     case NoticeKind::maintenance_ended:
     case NoticeKind::recreating:

@@ -52,7 +52,9 @@ TEST_CASE("what was stored comes back exactly") {
     CHECK(store.load().services.empty());
     CHECK(store.stats().durable);
     CHECK(store.durable(intent(41)));
-    CHECK(store.durable(intent(INT64_MAX, "db")));
+    auto asked = intent(INT64_MAX, "db");
+    asked.intent.asked = true;
+    CHECK(store.durable(asked));
     store.perform(core::StoreService{quarantined});
     store.perform(core::StoreService{plain});
     CHECK(store.report_count() == 0);
@@ -65,7 +67,22 @@ TEST_CASE("what was stored comes back exactly") {
   }
   REQUIRE(restored.intents.size() == 2);
   CHECK(restored.intents[0] == intent(41).intent);
-  CHECK(restored.intents[1] == intent(INT64_MAX, "db").intent);
+  CHECK(restored.intents[1].op == INT64_MAX);
+  CHECK(restored.intents[1].asked);
+}
+
+TEST_CASE("a file of the version before is taken over") {
+  const TemporaryDirectory directory;
+  const auto path = directory.file("sentinel.db");
+  {
+    Stored store(path);
+    CHECK(store.durable(intent(41)));
+  }
+  edit(path, "ALTER TABLE intent DROP COLUMN asked; DELETE FROM schema_version WHERE version = 2;");
+  Stored store(path);
+  REQUIRE(store.load().intents.size() == 1);
+  CHECK(store.load().intents[0] == intent(41).intent);
+  CHECK(store.stats().durable);
 }
 
 TEST_CASE("forgetting an intent updates its service in the same transaction") {
@@ -142,13 +159,13 @@ TEST_CASE("rows with impossible values are left out, reported and counted") {
        "INSERT INTO service VALUES ('p','fine',4294967297,'1',0,0,0,107);"
        "INSERT INTO intent VALUES (-4,'p','a',1,'" +
            std::string(64, 'c') +
-           "',0,'restart',0);"
-           "INSERT INTO intent VALUES (5,'p','a',1,'abc',0,'restart',0);"
+           "',0,'restart',0,0);"
+           "INSERT INTO intent VALUES (5,'p','a',1,'abc',0,'restart',0,0);"
            "INSERT INTO intent VALUES (6,'p','a',1,'" +
            std::string(64, 'c') +
-           "',0,'reboot',0);"
+           "',0,'reboot',0,0);"
            "INSERT INTO intent VALUES (7,'p','a',1,'" +
-           std::string(64, 'c') + "',-1,'restart',0);");
+           std::string(64, 'c') + "',-1,'restart',0,0);");
   Stored store(path);
   CHECK(store.load().services.size() == 1);
   CHECK(store.load().intents.size() == 1);

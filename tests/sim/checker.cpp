@@ -50,7 +50,10 @@ Checker::Seen& Checker::seen(Index container) {
 }
 
 void Checker::process_started(const core::Restored& restored, Time now) {
-  for (auto& [key, account] : accounts_) account.maintenance_until = Time::min();
+  for (auto& [key, account] : accounts_) {
+    account.maintenance_until = Time::min();
+    account.asked = false;
+  }
   for (const core::ServiceRecord& record : restored.services) {
     Account& account = accounts_[record.key];
     account.maintenance_until =
@@ -165,6 +168,9 @@ void Checker::delivered(const core::Event& event, const Origin& origin, Time now
   } else if (const auto* maintenance = std::get_if<core::SetMaintenance>(&event)) {
     accounts_[maintenance->key].maintenance_until =
         maintenance->duration > 0s ? now + maintenance->duration : Time::min();
+  } else if (const auto* restart = std::get_if<core::RestartService>(&event)) {
+    accounts_[restart->key].asked = true;
+    accounts_[restart->key].asked_at = now;
   }
 }
 
@@ -172,8 +178,15 @@ void Checker::acted(const core::Action& action, Time now) {
   if (const auto* store = std::get_if<core::StoreIntent>(&action)) {
     if (!(store->intent.key == store->service.key))
       fail(0, now, "an intent and its service record have different keys");
-    ops_[store->intent.op] = {
-        store->intent, store->service.budget_left.size(), now, false, false, false, Step::restart};
+    Account& account = accounts_[store->intent.key];
+    if (store->intent.asked && !std::exchange(account.asked, false))
+      fail(0, now, "nobody asked for this restart, or it is the second");
+    Op& op = ops_[store->intent.op];
+    op = {};
+    op.intent = store->intent;
+    if (store->intent.asked) op.wanted_at = account.asked_at;
+    op.budget_marks = store->service.budget_left.size();
+    op.asked = now;
   } else if (const auto* operate = std::get_if<core::Operate>(&action)) {
     check_operate(*operate, now);
   } else if (const auto* change = std::get_if<core::Transition>(&action)) {
@@ -187,6 +200,13 @@ void Checker::acted(const core::Action& action, Time now) {
                                                // anew
         accounts_.erase(notice->key);
         break;
+      case core::NoticeKind::released: {
+        Account& account = accounts_[notice->key];
+        account.attempts.clear();
+        account.chain = 0;
+        account.last_trial = account.last_attempt = Time::min();
+        break;
+      }
       case core::NoticeKind::storm_began:
         ++counters_.storms;
         storm_since_ = now;
@@ -226,9 +246,12 @@ void Checker::check_operate(const core::Operate& operate, Time now) {
     return fail(index, now, "two operations in flight on one container");
   if (engine_.busy_for_sentinel(index))
     return fail(index, now, "the Engine is still working on our previous operation");
-  if (!may_be_healed(*truth.info)) return fail(index, now, "a container that must not be touched");
-  if (std::ranges::find(truth.info->settings.ladder, op.intent.rung) ==
-      truth.info->settings.ladder.end()) {
+  const bool touchable =
+      op.intent.asked ? truth.info->settings.enabled && !truth.info->own && !truth.info->swarm_task
+                      : may_be_healed(*truth.info);
+  if (!touchable) return fail(index, now, "a container that must not be touched");
+  if (!op.intent.asked && std::ranges::find(truth.info->settings.ladder, op.intent.rung) ==
+                              truth.info->settings.ladder.end()) {
     return fail(index, now, "a rung that is not on the ladder");
   }
   const Duration timeout = truth.info->settings.stop_timeout.value_or(truth.info->stop_timeout);
@@ -236,7 +259,7 @@ void Checker::check_operate(const core::Operate& operate, Time now) {
   if (stops && operate.stop_timeout != timeout)
     return fail(index, now, "not the container's stop timeout");
   if (first) check_first(operate, op, truth, s, index, now);
-  check_known_intent(operate, truth, s, index, now);
+  check_known_intent(op, truth, s, index, now);
 
   s.flight = operate.op;
   s.flight_until = now + operate.stop_timeout + 20s;
@@ -255,15 +278,17 @@ void Checker::check_first(const core::Operate& operate, Op& op, const Container&
   const bool says_well =
       s.status.run == RunState::running && (s.status.health == core::EngineHealth::healthy ||
                                             s.status.health == core::EngineHealth::none);
-  if (says_well && !probed)
+  if (says_well && !probed && !op.intent.asked)
     return fail(index, now, "an operation although the inspect says that it is well");
-  if (says_well && !probes_lie_ && truth.serving && s.snapshot_at - truth.serving_since > 3min) {
+  if (says_well && !op.intent.asked && !probes_lie_ && truth.serving &&
+      s.snapshot_at - truth.serving_since > 3min) {
     return fail(index, now, "an operation on a container that has been well for minutes");
   }
   if (s.status.run == RunState::paused)
     return fail(index, now, "an operation on a container that the inspect says is paused");
   const Account& account = accounts_[truth.info->key];
-  if (account.maintenance_until > now) return fail(index, now, "an operation during maintenance");
+  if (account.maintenance_until > now && !op.intent.asked)
+    return fail(index, now, "an operation during maintenance");
   if (storm_since_ && op.asked > *storm_since_)
     return fail(index, now, "an operation begun while a storm is held");
   if (operate.step == Step::start && op.intent.rung == core::Rung::kill &&
@@ -273,8 +298,8 @@ void Checker::check_first(const core::Operate& operate, Op& op, const Container&
   check_budget(op, truth, index, now);
 }
 
-void Checker::check_known_intent(const core::Operate&, const Container& truth, const Seen& s,
-                                 Index index, Time now) {
+void Checker::check_known_intent(const Op& op, const Container& truth, const Seen& s, Index index,
+                                 Time now) {
   if (s.known_gone) return fail(index, now, "an operation on a container that is known to be gone");
   const bool shown = s.snapshot_at >= truth.paused_at || s.pause_told > s.inspected_at;
   if (truth.run == RunState::paused && shown && now > s.own_until)
@@ -283,7 +308,8 @@ void Checker::check_known_intent(const core::Operate&, const Container& truth, c
     return fail(index, now, "an operation on a container that a person is known to be stopping");
   const bool stopped = (truth.run == RunState::exited || truth.run == RunState::removing) &&
                        truth.exit_cause == Cause::person;
-  if (stopped && s.person_stop_true >= truth.person_stopped_at &&
+  // Who asks for a restart of what was stopped wants it to run.
+  if (stopped && s.person_stop_true >= std::max(truth.person_stopped_at, op.wanted_at) &&
       s.person_stop_true > Time::min()) {
     return fail(index, now, "an operation on a container that is known to be stopped by a person");
   }
@@ -314,11 +340,11 @@ void Checker::check_budget(const Op& op, const Container& truth, Index index, Ti
     account.last_trial = op.asked;  // from here the next one is counted; preparing takes a while
     return;
   }
-  if (account.attempts.size() >= settings.budget.restarts)
+  if (account.attempts.size() >= settings.budget.restarts && !op.intent.asked)
     return fail(index, now, "more restarts than the budget allows");
   if (op.budget_marks < account.attempts.size() + 1)
     return fail(index, now, "the stored record does not count this restart");
-  if (account.chain > 0) {
+  if (account.chain > 0 && !op.intent.asked) {
     Duration base = settings.backoff.min;
     for (unsigned i = 1; i < account.chain && base < settings.backoff.max; ++i)
       base = std::min(base * 2, settings.backoff.max);
@@ -327,7 +353,7 @@ void Checker::check_budget(const Op& op, const Container& truth, Index index, Ti
       return fail(index, now, "an attempt before its back-off is over");
   }
   ++account.chain;
-  account.last_attempt = now;
+  account.last_attempt = op.intent.asked ? op.asked : now;
   account.attempts.push_back({op.intent.op, account.clock(now), op.durable});
 }
 

@@ -13,6 +13,9 @@
 //   apart; back-off between attempts of one episode; steps that belong to the rung and the ladder
 //   transitions form a path; a storm is held for storm_hold at most and nothing new begins
 //   meanwhile after a tick nothing is due any more
+//
+//   a restart that a person asked for is done once at most, and not when a later word of others
+//   against it was told; neither health, maintenance, ladder, budget nor back-off hold it
 
 #include <deque>
 #include <map>
@@ -108,12 +111,15 @@ class Checker {
     unsigned chain = 0;  // attempts without a healthy moment in between
     Time maintenance_until = Time::min();
     Time quarantined_at = Time::min();
+    Time asked_at = Time::min();  // when a person asked for a restart, the latest time
+    bool asked = false;           // and no operation was begun for it
     Duration clock(Time now) const {
       return healthy_since ? healthy + (now - *healthy_since) : healthy;
     }
   };
   struct Op {
     core::IntentRecord intent;
+    Time wanted_at = Time::min();  // by a person
     std::size_t budget_marks = 0;
     Time asked{};
     bool answered = false;
@@ -126,8 +132,8 @@ class Checker {
   void check_operate(const core::Operate& operate, Time now);
   void check_first(const core::Operate& operate, Op& op, const Container& truth, const Seen& seen,
                    Index index, Time now);
-  void check_known_intent(const core::Operate& operate, const Container& truth, const Seen& seen,
-                          Index index, Time now);
+  void check_known_intent(const Op& op, const Container& truth, const Seen& seen, Index index,
+                          Time now);
   void check_budget(const Op& op, const Container& truth, Index index, Time now);
   void transition(const core::Transition& transition, Time now);
   Seen& seen(Index container);

@@ -27,7 +27,8 @@ void World::operator_acts() {
   if (kind < 60) return begin_errand(ErrandKind::remove, service);
   if (kind < 80) return begin_errand(ErrandKind::recreate, service);
   if (kind < 85) return begin_errand(ErrandKind::rename, service);
-  if (kind < 92) return begin_errand(ErrandKind::maintain, service);
+  if (kind < 90) return begin_errand(ErrandKind::maintain, service);
+  if (kind < 95) return begin_errand(ErrandKind::ask, service);
   const std::string project = services_[service].blueprint.info.key.project;
   for (std::uint32_t i = 0; i < services_.size(); ++i) {  // a deployment
     if (services_[i].blueprint.info.key.project == project) begin_errand(ErrandKind::recreate, i);
@@ -141,6 +142,18 @@ bool World::step_of(Errand& errand) {
            {});
       errand.pause_between = prng_.between(30s, 2h);
       return !ends && prng_.chance(500'000);
+    }
+    case ErrandKind::ask: {
+      if (!core_ || now_ < paused_until_) return false;
+      const auto& key = service.blueprint.info.key;
+      if (prng_.chance(300'000)) {
+        tell(core::ReleaseService{key, "a person"}, {});
+      } else {
+        const auto known = core_->find(key.to_string());
+        const bool can = !known.empty() && core_->restart_problem(known.front().id).empty();
+        if (can) tell(core::RestartService{key, "a person"}, {});
+      }
+      return errand.step < 2 && prng_.chance(500'000);
     }
   }
   return false;

@@ -70,6 +70,10 @@ void World::trace_event(const core::Event& event, const Origin& origin) {
   } else if (const auto* maintenance = std::get_if<core::SetMaintenance>(&event)) {
     options_.trace(now_, "-> maintenance of " + maintenance->key.to_string() + " for " +
                              ms(maintenance->duration));
+  } else if (const auto* restart = std::get_if<core::RestartService>(&event)) {
+    options_.trace(now_, "-> restart of " + restart->key.to_string() + " asked for");
+  } else if (const auto* release = std::get_if<core::ReleaseService>(&event)) {
+    options_.trace(now_, "-> release of " + release->key.to_string());
   }
 }
 

@@ -88,7 +88,8 @@ class World {
     remove,
     recreate,
     rename,
-    maintain
+    maintain,
+    ask
   };
   struct Errand {
     ErrandKind kind = ErrandKind::stop;
