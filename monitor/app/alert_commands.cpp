@@ -22,19 +22,6 @@ int print_json(const std::string& socket, const std::string& target) {
   return exit_done;
 }
 
-/// Sends a change and prints the `text` of what comes back, or `done`.
-int change(const std::string& socket, const std::string& target, const std::string& body,
-           const std::string& done = {}) {
-  const auto client = io::LocalClient::to(socket);
-  if (!client) return complain(client.error().text);
-  const auto reply = body_of(socket, client->post(target, body));
-  if (!reply) return complain(reply.error());
-  const auto answer = protocol::json::parse(*reply);
-  const std::string text = answer ? safe((*answer)["text"].text()) : std::string{};
-  print_line(text.empty() ? done : text);
-  return exit_done;
-}
-
 std::string number(const Value& value) {
   return std::to_string(value.integer(0, 1'000'000'000).value_or(0));
 }

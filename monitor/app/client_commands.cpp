@@ -19,6 +19,15 @@ std::string state_text(const Value& service) {
   return text;
 }
 
+/// What a person wants done with one service.
+int act(const std::string& socket, const std::string& service, const std::string& action,
+        const std::string& reason) {
+  using protocol::json::quote;
+  return change(socket, "/api/v1/services/" + encode(service) + "/" + action,
+                "{\"by\":" + quote(who()) + ",\"reason\":" + quote(reason) + "}",
+                safe(service) + ": " + action);
+}
+
 }  // namespace
 
 int command_healthcheck(const std::string& socket) {
@@ -144,6 +153,16 @@ int command_maintenance(const std::string& socket, const std::string& service,
   print_line(length.empty() ? "maintenance of " + name + " has ended"
                             : name + " is in maintenance for " + length);
   return exit_done;
+}
+
+int command_restart(const std::string& socket, const std::string& service,
+                    const std::string& reason) {
+  return act(socket, service, "restart", reason);
+}
+
+int command_release(const std::string& socket, const std::string& service,
+                    const std::string& reason) {
+  return act(socket, service, "release", reason);
 }
 
 }  // namespace sentinel::app

@@ -16,5 +16,11 @@ int command_explain(const std::string& socket, const std::string& service, bool 
 /// `length` empty: ends maintenance.
 int command_maintenance(const std::string& socket, const std::string& service,
                         const std::string& length);
+/// Now, once; `reason` for the history, may be empty.
+int command_restart(const std::string& socket, const std::string& service,
+                    const std::string& reason);
+/// From quarantine.
+int command_release(const std::string& socket, const std::string& service,
+                    const std::string& reason);
 
 }  // namespace sentinel::app

@@ -86,6 +86,18 @@ std::expected<Value, std::string> get_json(const std::string& socket, const std:
   return std::move(*value);
 }
 
+int change(const std::string& socket, const std::string& target, const std::string& body,
+           const std::string& done) {
+  const auto client = io::LocalClient::to(socket);
+  if (!client) return complain(client.error().text);
+  const auto reply = body_of(socket, client->post(target, body));
+  if (!reply) return complain(reply.error());
+  const auto answer = protocol::json::parse(*reply);
+  const std::string text = answer ? safe((*answer)["text"].text()) : std::string{};
+  print_line(text.empty() ? done : text);
+  return exit_done;
+}
+
 std::string age(const Value& seconds) {
   const double s = std::clamp(seconds.number().value_or(0), 0.0, 1e9);
   return observe::human(

@@ -32,6 +32,9 @@ std::expected<std::string, std::string> body_of(const std::string& socket,
                                                 std::expected<io::LocalReply, io::Error> reply);
 std::expected<std::string, std::string> get(const std::string& socket, const std::string& target);
 std::expected<Value, std::string> get_json(const std::string& socket, const std::string& target);
+/// Sends a change and prints the `text` of what comes back, or `done`; the exit status.
+int change(const std::string& socket, const std::string& target, const std::string& body,
+           const std::string& done);
 
 /// Seconds, for people.
 std::string age(const Value& seconds);

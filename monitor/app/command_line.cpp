@@ -116,6 +116,7 @@ struct Options {
   std::string file;
   std::string service;
   std::string length;
+  std::string reason;
   ProbeRequest probe;
   DrainRequest drain;
   SilenceRequest silence;
@@ -268,6 +269,18 @@ int run(int argc, const char* const* argv) {
   CLI::Option* over = silence->add_option("--end", options.silence.end, "end this one now");
   over->type_name("ID")->excludes(match)->excludes(quiet);
 
+  const auto person = [&](const std::string& name, const std::string& meaning) {
+    CLI::App* command = app.add_subcommand(name, meaning);
+    add_client_flags(*command, options);
+    command
+        ->add_option("SERVICE", options.service, "project/service[/replica], shorter where unique")
+        ->required();
+    command->add_option("--reason", options.reason, "why, for log and history");
+    return command;
+  };
+  const CLI::App* restart = person("restart", "restart a service's container now, once");
+  const CLI::App* release = person("release", "let a service out of quarantine");
+
   try {
     app.parse(argc, argv);
   } catch (const CLI::ParseError& e) {
@@ -286,6 +299,8 @@ int run(int argc, const char* const* argv) {
   if (incidents->parsed()) return command_incidents(socket, options.all, options.json);
   if (alerts->parsed()) return command_alerts(socket, options.json);
   if (test->parsed()) return command_alert_test(socket, options.service);
+  if (restart->parsed()) return command_restart(socket, options.service, options.reason);
+  if (release->parsed()) return command_release(socket, options.service, options.reason);
   if (silence->parsed()) {
     if (options.silence.end.empty() &&
         (options.silence.match.empty() || options.silence.length.empty())) {

@@ -143,6 +143,10 @@ class Monitor {
     source.set_maintenance = [this](const core::ServiceKey& key, core::Duration duration) {
       deliver(core::SetMaintenance{key, duration});
     };
+    source.restart_problem = [this](core::ServiceId id) { return core_.restart_problem(id); };
+    source.release_problem = [this](core::ServiceId id) { return core_.release_problem(id); };
+    source.restart = [this](core::RestartService event) { deliver(std::move(event)); };
+    source.release = [this](core::ReleaseService event) { deliver(std::move(event)); };
     source.logs = [this](const core::ContainerId& container, auto done) {
       if (logs_)
         logs_->fetch(container, std::move(done));

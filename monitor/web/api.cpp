@@ -6,6 +6,7 @@
 
 #include "io/http_server_parse.hpp"
 #include "observe/metrics.hpp"
+#include "observe/text.hpp"
 #include "protocol/json.hpp"
 #include "protocol/relay.hpp"
 #include "protocol/settings.hpp"
@@ -28,6 +29,8 @@ constexpr std::string_view services_prefix = "/api/v1/services/";
 constexpr std::string_view incidents_prefix = "/api/v1/incidents/";
 constexpr std::uint64_t usual_lines = 100;
 constexpr std::uint64_t most_lines = 500;
+constexpr std::size_t longest_name = 128;
+constexpr std::size_t longest_reason = 400;
 constexpr std::size_t most_services = 10'000;  // there are no more
 
 HttpResponse index_page() {
@@ -80,11 +83,7 @@ HttpResponse not_allowed(std::string_view allowed) {
 }
 
 /// What is documented, and answered so until it works.
-bool not_yet(std::string_view path) {
-  return path == "/api/v1/drain" || path == "/api/v1/ready" ||
-         (path.starts_with(services_prefix) &&
-          (path.ends_with("/restart") || path.ends_with("/release")));
-}
+bool not_yet(std::string_view path) { return path == "/api/v1/drain" || path == "/api/v1/ready"; }
 
 /// The last `count` lines; a line feed at its end begins none.
 std::string_view last_lines(std::string_view text, std::size_t count) {
@@ -109,7 +108,7 @@ bool known(std::string_view path) {
                                                           "/api/v1/events",
                                                           "/api/v1/explain",
                                                           "/api/v1/logs"};
-  return std::ranges::contains(paths, path) || path.starts_with(services_prefix);
+  return std::ranges::contains(paths, path);
 }
 
 }  // namespace
@@ -165,6 +164,7 @@ HttpResponse Api::change(const HttpRequest& request) {
   if (path.starts_with("/api/v1/alerts") || path.starts_with("/api/v1/silences"))
     return alerts_api_.change(request);
   if (not_yet(path)) return io::http_problem(501, "this is not supported yet in this version");
+  if (path.starts_with(services_prefix)) return act(request);
   if (known(path)) return not_allowed("GET, HEAD");
   return io::http_problem(404, "nothing is here; / lists what there is");
 }
@@ -239,6 +239,8 @@ HttpResponse Api::below_services(const HttpRequest& request) {
   const std::string_view last = at == std::string_view::npos ? "" : name.substr(at + 1);
   const bool timeline = last == "timeline";
   const bool latency = last == "latency";
+  if ((last == "restart" || last == "release") && source_.find(name).empty())
+    return not_allowed("POST");
   if ((!timeline && !latency && last != "availability") || !source_.find(name).empty())
     return service(name);
   const auto view = one_service(source_, name.substr(0, at));
@@ -303,6 +305,38 @@ HttpResponse Api::decisions(const HttpRequest& request) const {
   const auto view = one_service(source_, *name);
   if (!view) return view.error();
   return json_response({{"decisions", journal_json(source_.journal->of(view->id))}});
+}
+
+/// A restart now, or the end of a quarantine, of one service.
+HttpResponse Api::act(const HttpRequest& request) {
+  const std::string_view path = std::string_view{request.path}.substr(services_prefix.size());
+  const auto slash = path.rfind('/');
+  const std::string_view action =
+      slash == std::string_view::npos ? std::string_view{} : path.substr(slash + 1);
+  const bool restart = action == "restart";
+  if (!restart && action != "release") return not_allowed("GET, HEAD");
+  if (request.method != "POST") return not_allowed("POST");
+  if (auto refusal = guard_.refuse_change(request, source_.now())) return std::move(*refusal);
+  const auto body = protocol::json::parse(request.body);
+  if (!body || !body->is_object()) return io::http_problem(400, "expected a JSON object");
+  const auto view = one_service(source_, path.substr(0, slash));
+  if (!view) return view.error();
+  const std::string problem =
+      restart ? source_.restart_problem(view->id) : source_.release_problem(view->id);
+  if (!problem.empty()) {
+    return io::http_problem(
+        409, view->name + " cannot be " + (restart ? "restarted now: " : "released: ") + problem);
+  }
+  std::string by = observe::one_line((*body)["by"].text(), longest_name);
+  if (const auto why = observe::one_line((*body)["reason"].text(), longest_reason); !why.empty())
+    by += (by.empty() ? "somebody: " : ": ") + why;
+  if (restart)
+    source_.restart({view->key, std::move(by)});
+  else
+    source_.release({view->key, std::move(by)});
+  return json_response(
+      {{"text", view->name + (restart ? " will be restarted" : " is released from quarantine")}},
+      202);
 }
 
 HttpResponse Api::maintenance(const HttpRequest& request) {

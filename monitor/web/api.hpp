@@ -48,6 +48,7 @@ class Api {
   io::HttpResponse maintained() const;
   io::HttpResponse maintenance(const io::HttpRequest& request);
   io::HttpResponse logs(const io::HttpRequest& request);
+  io::HttpResponse act(const io::HttpRequest& request);
   io::HttpResponse read(const io::HttpRequest& request);
   io::HttpResponse change(const io::HttpRequest& request);
 

@@ -58,6 +58,11 @@ struct ApiSource {
   std::function<std::vector<core::ServiceNeeds>()> needs;
   std::function<std::string()> metrics;
   std::function<void(const core::ServiceKey&, core::Duration)> set_maintenance;
+  /// Why a service cannot be restarted or released now; empty: it can.
+  std::function<std::string(core::ServiceId)> restart_problem;
+  std::function<std::string(core::ServiceId)> release_problem;
+  std::function<void(core::RestartService)> restart;
+  std::function<void(core::ReleaseService)> release;
   /// The last lines of a container: at most 500 and 64 KiB, safe to print. Null: there is no
   /// Engine.
   std::function<void(const core::ContainerId&, std::function<void(std::string)>)> logs;

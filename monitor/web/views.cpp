@@ -160,6 +160,10 @@ Json status_json(const ProcessView& process, const std::vector<core::ServiceView
   }
   json["services"] = services.size();
   json["states"] = std::move(states);
+  json["actions"] = Json::array({"maintenance", "silence"});
+  if (process.has_engine) {
+    for (const char* action : {"restart", "release", "logs"}) json["actions"].push_back(action);
+  }
   json["changes"] = process.token ? "token" : "off";
   if (journal) {
     json["journal"] = {{"durable", journal->durable},

@@ -116,10 +116,30 @@ def test_changes_need_the_token_and_our_own_page(served):
     for method, there, what in [("POST", "/api/v1/alerts/test", {"receiver": "nobody"}),
                                 ("DELETE", "/api/v1/silences/01ARZ3NDEKTSV4RRFFQ69G5FAV", None),
                                 ("POST", "/api/v1/alerts/deliveries/1/retry", {}),
+                                ("POST", "/api/v1/services/nobody/restart", {}),
+                                ("POST", "/api/v1/services/nobody/release", {}),
                                 ("DELETE", "/api/v1/alerts/deliveries/1", None)]:
         assert status_of(served.call(method, there, what)) in (401, 415), there
         assert status_of(served.call(method, there, what, TOKEN)) == 404, there
     assert status_of(served.call("POST", "/api/v1/silences", {"match": [], "for": "1h"}, TOKEN)) == 400
+
+
+def test_what_cannot_be_done_is_refused_with_the_reason(served):
+    restart, release = "/api/v1/services/shop/gone/restart", "/api/v1/services/shop/gone/release"
+    for path in (restart, release):
+        assert status_of(served.call("POST", path, b"[]", TOKEN, Content_Type="application/json")) == 400
+        assert status_of(served.call("POST", path, {}, TOKEN, Origin="http://evil.example")) == 403
+        assert status_of(served.call("GET", path)) == 405
+        assert status_of(served.call("DELETE", path, None, TOKEN)) == 405
+    answer, problem = served.call("POST", restart, {"by": "a test"}, TOKEN)
+    assert answer.status == 409 and problem["detail"].endswith("it is a target of the file: it has no container")
+    answer, problem = served.call("POST", release, {}, TOKEN)
+    assert answer.status == 409 and problem["detail"].endswith("it is not quarantined")
+    refused = served.cli("restart", "shop/gone", "--reason", "a test")
+    assert refused.returncode == 1 and "it is a target of the file" in refused.stderr
+    refused = served.cli("release", "shop/gone")
+    assert refused.returncode == 1 and "it is not quarantined" in refused.stderr
+    assert served.call("GET", "/api/v1/status")[1]["actions"] == ["maintenance", "silence"]
 
 
 def test_guessing_is_slowed_down():

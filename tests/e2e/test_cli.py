@@ -67,7 +67,7 @@ def test_healthcheck(rig):
     (["--version"], 0), (["--help"], 0), ([], 2), (["explode"], 2), (["explain"], 2), (["config", "check"], 2),
     (["maintenance", "x"], 2), (["maintenance", "x", "--for", "soon"], 2), (["monitor", "--engine", "ftp://x"], 2),
     (["failover"], 2), (["alert", "test", "x"], 1), (["silence"], 2), (["silence", "severity=critical"], 2),
-    (["drain", "a/b"], 1), (["ready", "a/b"], 1),
+    (["drain", "a/b"], 1), (["ready", "a/b"], 1), (["restart"], 2), (["release"], 2),
     (["config", "check", "/no/such/file"], 2), (["status", "--run-dir", "/no/such/folder"], 1)])
 def test_exit_statuses(arguments, status):
     done = sentinel(*arguments)

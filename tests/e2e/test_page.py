@@ -80,4 +80,4 @@ def test_the_page_of_a_real_monitor(rig, tmp_path):
                                   text=True, timeout=500, check=False, stdin=subprocess.DEVNULL)
     print(done.stdout, done.stderr)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    assert "fail 0" in done.stdout and "pass 4" in done.stdout, done.stdout[-3000:]
+    assert "fail 0" in done.stdout and "pass 5" in done.stdout, done.stdout[-3000:]

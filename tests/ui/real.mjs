@@ -81,3 +81,14 @@ test('a wrong token is refused, the right one acts', async () => {
   assert.deepEqual(page.faults, []);
   assert.equal(loads, 1);
 });
+
+test('a restart that is asked for is done, with the reason in the history', async () => {
+  await page.getByRole('button', {name: 'Restart…'}).click();
+  await page.locator('dialog input[name=reason]').fill('only a test');
+  await button('Restart').click();
+  await page.locator('.entries').getByText('was asked for by dashboard: only a test').first().waitFor();
+  await page.locator('.entries').getByText(`estarting ${name}, as was asked for (restart 3 of 5)`).first().waitFor();
+  await page.locator('.head').getByText('healthy', {exact: true}).waitFor();
+  assert.deepEqual(page.faults, []);
+  assert.equal(loads, 1);
+});

@@ -5,6 +5,7 @@
 #include <functional>
 #include <memory>
 #include <nlohmann/json.hpp>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -74,6 +75,10 @@ struct Fixture {
     };
     source.metrics = [] { return std::string{}; };
     source.set_maintenance = [this](const core::ServiceKey&, core::Duration) { ++maintenances; };
+    source.restart_problem = [this](core::ServiceId) { return restart_problem; };
+    source.release_problem = [this](core::ServiceId) { return release_problem; };
+    source.restart = [this](core::RestartService event) { restarted = std::move(event); };
+    source.release = [this](core::ReleaseService event) { released = std::move(event); };
     source.logs = [](const core::ContainerId&, const std::function<void(std::string)>& done) {
       done("one\ntwo\nthree\n");
     };
@@ -129,6 +134,10 @@ struct Fixture {
   web::ProcessView process;
   web::Journal journal;
   unsigned maintenances = 0;
+  std::string restart_problem;
+  std::string release_problem;
+  std::optional<core::RestartService> restarted;
+  std::optional<core::ReleaseService> released;
   web::Api api{source(), "0123456789abcdef"};
 };
 
@@ -300,11 +309,64 @@ TEST_CASE_METHOD(Fixture, "logs are for those who know the token, and as many li
 }
 
 TEST_CASE_METHOD(Fixture, "what does not work yet says so") {
-  for (const char* path : {"/api/v1/services/web/restart", "/api/v1/services/web/release",
-                           "/api/v1/drain", "/api/v1/ready"}) {
+  for (const char* path : {"/api/v1/drain", "/api/v1/ready"}) {
     const auto response = api.handle({.method = "POST", .path = path, .local = true});
     CHECK(response.status == 501);
     CHECK(Json::parse(response.body).at("detail").get<std::string>().contains("not supported yet"));
   }
   CHECK(api.handle({.method = "POST", .path = "/api/v1/status", .local = true}).status == 405);
+}
+
+TEST_CASE_METHOD(Fixture, "what a person asks for is done, or refused with the reason") {
+  const auto send = [this](const std::string& path, const std::string& body, bool local = true,
+                           const std::string& method = "POST") {
+    return api.handle({.method = method,
+                       .path = "/api/v1/services/" + path,
+                       .fields = {{"Content-Type", "application/json"}},
+                       .body = body,
+                       .local = local});
+  };
+  const auto post = [&](const std::string& path, const std::string& body) {
+    return send(path, body).status;
+  };
+  CHECK(send("shop/web/1/restart", "{}", false).status == 401);
+  CHECK(send("shop/web/1/release", "{}", false).status == 401);
+  CHECK(send("shop/web/1/restart", "{}", true, "DELETE").status == 405);
+  CHECK(send("shop/web/1/restart", "", true, "GET").status == 405);
+  CHECK(post("shop/web/1/restart", "x") == 400);
+  CHECK(post("shop/web/1/restart", "[]") == 400);
+  CHECK(post("nobody/restart", "{}") == 404);
+  CHECK(post("shop/web/1/explode", "{}") == 405);
+  CHECK(post("restart", "{}") == 405);
+  CHECK_FALSE(restarted);
+  CHECK(post("shop/web/1/restart", R"({"by":"root\n","reason":"stuck"})") == 202);
+  REQUIRE(restarted);
+  CHECK(restarted->key == services[0].key);
+  CHECK(restarted->by.ends_with(": stuck"));
+  CHECK_FALSE(restarted->by.contains('\n'));
+  restarted.reset();
+  restart_problem = "it is paused";
+  const auto refused = send("web/restart", "{}");
+  CHECK(refused.status == 409);
+  CHECK(Json::parse(refused.body).at("detail") == "web cannot be restarted now: it is paused");
+  CHECK_FALSE(restarted);
+
+  release_problem = "it is not quarantined";
+  CHECK(post("web/release", "{}") == 409);
+  CHECK_FALSE(released);
+  release_problem.clear();
+  CHECK(post("web/release", R"({"reason":"repaired"})") == 202);
+  REQUIRE(released);
+  CHECK(released->by == "somebody: repaired");
+}
+
+TEST_CASE_METHOD(Fixture, "the page is told what can be asked for") {
+  const auto actions = [this] {
+    return Json::parse(get("/api/v1/status").body).at("actions").get<std::vector<std::string>>();
+  };
+  for (const char* action : {"restart", "release", "logs", "maintenance", "silence"})
+    CHECK(std::ranges::contains(actions(), action));
+  process.has_engine = false;
+  CHECK_FALSE(std::ranges::contains(actions(), "restart"));
+  CHECK(std::ranges::contains(actions(), "maintenance"));
 }
