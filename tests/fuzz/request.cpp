@@ -80,7 +80,7 @@ int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   fuzz::require(fuzz::printable(target->path), "no control characters");
   fuzz::require(!target->path.contains("/../") && !target->path.ends_with("/.."), "no climbing");
   const std::string host{line(rest)};
-  if (io::host_allowed(host, {})) fuzz::require(fuzz::printable(host), "a printable host");
+  io::host_allowed(host, {});
   io::HttpRequest request;
   request.method = methods[data[0] % methods.size()];
   request.local = (data[0] & 4U) != 0;
