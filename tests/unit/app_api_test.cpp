@@ -74,6 +74,10 @@ struct Fixture {
                 .metrics = [] { return std::string{"x 1\n"}; },
                 .set_maintenance = [this](const core::ServiceKey& key,
                                           core::Duration d) { maintenance.emplace_back(key, d); },
+                .restart_problem = {},
+                .release_problem = {},
+                .restart = {},
+                .release = {},
                 .logs = {},
                 .journal = &journal},
                {}};
