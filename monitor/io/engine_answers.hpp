@@ -28,6 +28,7 @@ struct EngineFailure {
     cancelled
   } kind = Kind::closed;
   std::string text;  // escaped
+  int code = 0;      // errno of connecting, where there is one
 };
 
 using EngineResult = std::expected<EngineAnswer, EngineFailure>;

@@ -51,8 +51,8 @@ void EngineConnection::start(Exchange exchange) {
 }
 
 void EngineConnection::connect() {
-  arm(connect_timeout_,
-      {Kind::connect, "no connection to the Engine within " + seconds_text(connect_timeout_)});
+  arm(connect_timeout_, {Kind::connect, "no connection to " + endpoint_.peer + " within " +
+                                            seconds_text(connect_timeout_)});
   if (endpoint_.local) {
     connect_to({Endpoint(asio::local::stream_protocol::endpoint(endpoint_.path))}, 0);
     return;
@@ -84,19 +84,20 @@ void EngineConnection::connect_to(std::vector<Endpoint> endpoints, std::size_t i
     return;
   }
   const Endpoint target = endpoints[index];
-  socket_.async_connect(
-      target, [self = shared_from_this(), turn = turn_, endpoints = std::move(endpoints),
-               index](const error_code& failed) mutable {
-        if (turn != self->turn_) return;
-        if (!failed) {
-          self->on_connected();
-        } else if (index + 1 < endpoints.size()) {
-          self->connect_to(std::move(endpoints), index + 1);
-        } else {
-          self->close();
-          self->fail(Kind::connect, describe_connect_error(self->endpoint_, failed.value()));
-        }
-      });
+  socket_.async_connect(target, [self = shared_from_this(), turn = turn_,
+                                 endpoints = std::move(endpoints),
+                                 index](const error_code& failed) mutable {
+    if (turn != self->turn_) return;
+    if (!failed) {
+      self->on_connected();
+    } else if (index + 1 < endpoints.size()) {
+      self->connect_to(std::move(endpoints), index + 1);
+    } else {
+      self->close();
+      self->end(std::unexpected(EngineFailure{
+          Kind::connect, describe_connect_error(self->endpoint_, failed.value()), failed.value()}));
+    }
+  });
 }
 
 void EngineConnection::on_connected() {
@@ -113,8 +114,8 @@ void EngineConnection::send() {
   body_.clear();
   heard_ = false;
   head_told_ = false;
-  arm(exchange_->timeout,
-      {Kind::timeout, "no answer from the Engine within " + seconds_text(exchange_->timeout)});
+  arm(exchange_->timeout, {Kind::timeout, "no answer from " + endpoint_.peer + " within " +
+                                              seconds_text(exchange_->timeout)});
   asio::async_write(
       socket_, asio::buffer(request_),
       [self = shared_from_this(), turn = turn_](const error_code& error, std::size_t /*size*/) {
@@ -198,8 +199,8 @@ void EngineConnection::on_broken(int code) {
     end(EngineAnswer{reader_.status(), std::move(body_), reader_.date()});
     return;
   }
-  std::string text = heard_ ? "the Engine closed the connection in mid-answer"
-                            : "the Engine closed the connection without an answer";
+  std::string text = endpoint_.peer + (heard_ ? " closed the connection in mid-answer"
+                                              : " closed the connection without an answer");
   if (code == ENOTCONN) {
     text = describe_connect_error(endpoint_, code);
   } else if (code != 0) {

@@ -1,7 +1,8 @@
 #pragma once
 
-// One connection to the Engine and the one HTTP exchange under way on it. Used by engine_client.cpp
-// and probe_exec.cpp only: this header brings Asio along.
+// One connection to the Engine, or to another process of this host (local_caller.hpp), and the one
+// HTTP exchange under way on it. Used by engine_client.cpp, probe_exec.cpp, container_logs.cpp and
+// local_caller.cpp only: this header brings Asio along.
 //
 // Every exchange ends exactly once, by its handler or by abandon(). The deadline is one timer; when
 // it strikes, the socket is closed and the outcome is `timeout`, whatever the aborted operations

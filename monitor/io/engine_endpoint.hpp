@@ -16,6 +16,7 @@ struct EngineEndpoint {
   std::string host;
   std::string port;
   std::string host_field = "localhost";  // of the HTTP requests
+  std::string peer = "the Engine";       // how sentences call whoever listens there
 };
 
 /// `unix:///PATH`, `/PATH`, or `tcp://HOST:PORT` for a proxy that speaks plain HTTP. TLS and ssh
