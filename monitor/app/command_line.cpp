@@ -161,6 +161,8 @@ int run(int argc, const char* const* argv) {
            "ENDPOINT");
   add_flag(*watch, options, "data-dir", "what must survive a restart (SENTINEL_DATA_DIR)", "DIR");
   add_flag(*watch, options, "run-dir", "the Unix socket (SENTINEL_RUN_DIR)", "DIR");
+  add_flag(*watch, options, "failover-socket",
+           "of the failover on this host, or none (SENTINEL_FAILOVER_SOCKET)", "PATH");
   add_flag(*watch, options, "log-format", "text or json (SENTINEL_LOG_FORMAT)", "FORMAT");
   add_flag(*watch, options, "log-level", "debug, info, warning or error (SENTINEL_LOG_LEVEL)",
            "LEVEL");

@@ -94,6 +94,15 @@ Set set_engine(std::string_view text, std::string& target) {
   return expected_form(std::string{form});
 }
 
+Set set_failover_socket(std::string_view text, FailoverSocket& target) {
+  if (text == "none") return target = {.path = {}, .expected = false}, Set{};
+  FailoverSocket named{.path = {}, .expected = true};
+  if (!set_path(text, named.path))
+    return expected_form("the absolute path of a socket, of at most 90 bytes, or none");
+  target = std::move(named);
+  return {};
+}
+
 Set set_fraction(std::string_view text, double& target) {
   if (text.ends_with('%')) text.remove_suffix(1);
   const auto percent = protocol::parse_count(text, 1, 100);
@@ -112,7 +121,7 @@ struct ProcessSetting {
 
 using namespace std::chrono_literals;
 
-constexpr std::array<ProcessSetting, 14> process_settings{{
+constexpr std::array<ProcessSetting, 15> process_settings{{
     {"engine", "engine", "SENTINEL_ENGINE",
      [](MonitorConfig& c, std::string_view v) { return set_engine(v, c.engine); }},
     {"listen", "listen", "SENTINEL_LISTEN",
@@ -123,6 +132,8 @@ constexpr std::array<ProcessSetting, 14> process_settings{{
      [](MonitorConfig& c, std::string_view v) { return set_path(v, c.data_dir); }},
     {"run-dir", "run-dir", "SENTINEL_RUN_DIR",
      [](MonitorConfig& c, std::string_view v) { return set_path(v, c.run_dir); }},
+    {"failover-socket", "failover-socket", "SENTINEL_FAILOVER_SOCKET",
+     [](MonitorConfig& c, std::string_view v) { return set_failover_socket(v, c.failover); }},
     {"token-file", "", "SENTINEL_TOKEN_FILE",
      [](MonitorConfig& c, std::string_view v) { return set_path(v, c.token_file); }},
     {"watch", "", "SENTINEL_WATCH",
@@ -357,6 +368,7 @@ std::string keep_until_restart(MonitorConfig& fresh, const MonitorConfig& runnin
   kept.keep(&MonitorConfig::hosts, "hosts");
   kept.keep(&MonitorConfig::data_dir, "data-dir");
   kept.keep(&MonitorConfig::run_dir, "run-dir");
+  kept.keep(&MonitorConfig::failover, "failover-socket");
   kept.keep(&MonitorConfig::log_format, "log.format");
   return std::move(kept).keys();
 }

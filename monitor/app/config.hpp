@@ -39,6 +39,13 @@ struct Diagnostic {
 };
 using Diagnostics = std::vector<Diagnostic>;
 
+/// Where the failover beside the monitor listens.
+struct FailoverSocket {
+  std::string path = "/run/sentinel/failover.sock";  // empty: none is looked for
+  bool expected = false;                             // it was named, so there ought to be one
+  bool operator==(const FailoverSocket&) const = default;
+};
+
 struct MonitorConfig {
   std::string config_file;                             // what was read, empty: none
   std::string engine = "unix:///var/run/docker.sock";  // empty: none
@@ -47,6 +54,7 @@ struct MonitorConfig {
       hosts;  // names by which clients may call us, besides addresses and localhost
   std::string data_dir = "/var/lib/sentinel";
   std::string run_dir = "/run/sentinel";
+  FailoverSocket failover;
   std::string token_file;  // empty: no changes over TCP
   observe::LogLevel log_level = observe::LogLevel::info;
   std::optional<observe::LogFormat> log_format;  // none: text on a terminal, else JSON

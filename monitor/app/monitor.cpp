@@ -15,6 +15,7 @@
 #include "app/memory.hpp"
 #include "app/monitor_teller.hpp"
 #include "app/own_share.hpp"
+#include "app/pool_watch.hpp"
 #include "app/relay.hpp"
 #include "app/samples.hpp"
 #include "app/secret_file.hpp"
@@ -81,6 +82,7 @@ class Monitor {
     deliver(store_->load());
     tell_targets();
     windows_.set_rules(config_.maintenance);
+    pools_.start();
     if (engine_)
       engine_->start();
     else
@@ -421,6 +423,7 @@ class Monitor {
     alarm_.set(std::nullopt);
     windows_.stop();
     relay_.stop();
+    pools_.stop();
     if (engine_) engine_->stop();
     if (evidence_) evidence_->stop();
     if (logs_) logs_->stop();
@@ -447,6 +450,7 @@ class Monitor {
   Alerting alerting_;
   std::unique_ptr<io::Store> store_;
   web::Api api_;
+  PoolWatch pools_{context_, log_, api_, config_.failover};
   Relay relay_{context_, alerting_, [this] { api_.live().tell(); }};
   MonitorTeller teller_{{.core = core_,
                          .alerting = alerting_,

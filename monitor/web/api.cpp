@@ -27,6 +27,8 @@ using io::HttpResponse;
 
 constexpr std::string_view services_prefix = "/api/v1/services/";
 constexpr std::string_view incidents_prefix = "/api/v1/incidents/";
+constexpr std::string_view drain_path = "/api/v1/drain";
+constexpr std::string_view ready_path = "/api/v1/ready";
 constexpr std::uint64_t usual_lines = 100;
 constexpr std::uint64_t most_lines = 500;
 constexpr std::size_t longest_name = 128;
@@ -82,9 +84,6 @@ HttpResponse not_allowed(std::string_view allowed) {
   return response;
 }
 
-/// What is documented, and answered so until it works.
-bool not_yet(std::string_view path) { return path == "/api/v1/drain" || path == "/api/v1/ready"; }
-
 /// The last `count` lines; a line feed at its end begins none.
 std::string_view last_lines(std::string_view text, std::size_t count) {
   std::size_t begin = text.ends_with('\n') ? text.size() - 1 : text.size();
@@ -137,8 +136,8 @@ HttpResponse Api::read(const HttpRequest& request) {
   if (path == "/api/v1/services") return services(request);
   if (path == "/api/v1/decisions") return decisions(request);
   if (path == "/api/v1/engines") return engines();
-  if (path == "/api/v1/pools")
-    return json_response({{"failover", no_failover_json()}, {"pools", Json::array()}});
+  if (path == "/api/v1/pools") return pools_api_.pools();
+  if (path == drain_path || path == ready_path) return not_allowed("POST");
   if (path == "/api/v1/maintenance") return maintained();
   if (path == "/api/v1/logs") return logs(request);
   if (path == "/api/v1/events") return live_.events(request);
@@ -163,7 +162,8 @@ HttpResponse Api::change(const HttpRequest& request) {
     return request.method == "POST" ? maintenance(request) : not_allowed("GET, HEAD, POST");
   if (path.starts_with("/api/v1/alerts") || path.starts_with("/api/v1/silences"))
     return alerts_api_.change(request);
-  if (not_yet(path)) return io::http_problem(501, "this is not supported yet in this version");
+  if (path == drain_path || path == ready_path)
+    return pools_api_.change(request, path == drain_path);
   if (path.starts_with(services_prefix)) return act(request);
   if (known(path)) return not_allowed("GET, HEAD");
   return io::http_problem(404, "nothing is here; / lists what there is");

@@ -8,9 +8,11 @@
 
 #include "io/http_server.hpp"
 #include "web/alerts_api.hpp"
+#include "web/failover_backend.hpp"
 #include "web/guard.hpp"
 #include "web/history_api.hpp"
 #include "web/live.hpp"
+#include "web/pools_api.hpp"
 #include "web/sources.hpp"
 
 namespace sentinel::web {
@@ -21,15 +23,17 @@ class Api {
   Api(ApiSource source, std::string token)
       : source_{std::move(source)},
         guard_{std::move(token)},
-        live_{source_, alerts_, history_},
+        live_{source_, alerts_, history_, failover_},
         history_api_{source_, alerts_, history_},
-        alerts_api_{source_, alerts_, guard_} {}
+        alerts_api_{source_, alerts_, guard_},
+        pools_api_{source_, failover_, guard_} {}
   Api(const Api&) = delete;
   Api& operator=(const Api&) = delete;
 
   void set_token(std::string token) { guard_.set_token(std::move(token)); }
   void set_alerts(AlertsBackend alerts) { alerts_ = std::move(alerts); }
   void set_history(HistoryBackend history) { history_ = std::move(history); }
+  void set_failover(FailoverBackend failover) { failover_ = std::move(failover); }
   io::HttpResponse handle(const io::HttpRequest& request);
   /// Is to be told of everything that changes.
   Live& live() { return live_; }
@@ -55,10 +59,12 @@ class Api {
   ApiSource source_;
   AlertsBackend alerts_;
   HistoryBackend history_;
+  FailoverBackend failover_;
   Guard guard_;
   Live live_;
   HistoryApi history_api_;
   AlertsApi alerts_api_;
+  PoolsApi pools_api_;
 };
 
 }  // namespace sentinel::web

@@ -243,10 +243,4 @@ Json availability_json(const io::Availability& availability) {
   return json;
 }
 
-Json no_failover_json() {
-  return {{"configured", false},
-          {"up", false},
-          {"reason", "no failover is connected to this monitor; ask its own API"}};
-}
-
 }  // namespace sentinel::web

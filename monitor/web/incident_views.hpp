@@ -30,7 +30,5 @@ nlohmann::ordered_json silences_json(std::vector<core::Silence> silences);
 nlohmann::ordered_json interval_json(const io::StateInterval& interval);
 nlohmann::ordered_json point_json(const io::LatencyPoint& point);
 nlohmann::ordered_json availability_json(const io::Availability& availability);
-/// What stands where a failover's state would, when there is none beside this monitor.
-nlohmann::ordered_json no_failover_json();
 
 }  // namespace sentinel::web

@@ -7,6 +7,7 @@
 #include "observe/text.hpp"
 #include "web/incident_views.hpp"
 #include "web/parameters.hpp"
+#include "web/pool_views.hpp"
 
 namespace sentinel::web {
 
@@ -67,6 +68,12 @@ void Live::on(const JournalEntry& entry) {
   if (!history_.any() && events_.any()) note(entry.sequence, dump_line(history_json(entry)));
 }
 
+void Live::on(const PoolChanges& changes) {
+  failover_changed_ = failover_changed_ || changes.failover;
+  pools_.insert(changes.pools.begin(), changes.pools.end());
+  pools_.insert(changes.gone.begin(), changes.gone.end());
+}
+
 void Live::note(std::uint64_t sequence, std::string line) {
   events_.add("history", sequence, line);
   recent_.emplace_back(sequence, std::move(line));
@@ -77,12 +84,14 @@ void Live::tell() {
   if (events_.any()) {
     tell_services();
     tell_alerts();
+    tell_pools();
     events_.flush();
   }
   changed_.clear();
   gone_.clear();
   incidents_.clear();
-  engine_changed_ = receivers_changed_ = silences_changed_ = false;
+  engine_changed_ = receivers_changed_ = silences_changed_ = failover_changed_ = false;
+  pools_.clear();
 }
 
 void Live::tell_services() {
@@ -125,6 +134,19 @@ void Live::tell_alerts() {
   }
   if (silences_changed_ && alerts_.any())
     events_.add("silences", id, dump_line(silences_json(alerts_.silences())));
+}
+
+void Live::tell_pools() {
+  const std::uint64_t id = sequence();
+  const FailoverState& state = state_of(failover_);
+  if (failover_changed_) events_.add("failover", id, dump_line(failover_json(state)));
+  for (const std::string& name : pools_) {
+    const auto pool = std::ranges::find(state.pools, name, &protocol::ReportedPool::name);
+    if (pool != state.pools.end())
+      events_.add("pool", id, dump_line(pool_json(*pool)));
+    else
+      events_.add("gone", id, dump_line({{"full_name", "pool:" + name}}));
+  }
 }
 
 std::uint64_t Live::sequence() const {
@@ -184,7 +206,9 @@ std::string Live::snapshot() {
           (alerts_.any() ? dump_line(silences_json(alerts_.silences())["silences"]) : "[]");
   text += ",\"engines\":[";
   if (process.has_engine) text += dump_line(engine_json(process, services.size()));
-  text += "],\"failover\":" + dump_line(no_failover_json()) + ",\"pools\":[]}";
+  const FailoverState& failover = state_of(failover_);
+  text += "],\"failover\":" + dump_line(failover_json(failover));
+  text += ",\"pools\":" + dump_line(pools_json(failover)) + "}";
   return text;
 }
 
@@ -200,6 +224,7 @@ std::string Live::missed_in_memory(std::uint64_t after) const {
 
 void Live::begin(io::HttpStream stream, std::string missed) {
   tell();  // what belongs to the time before is none of the new one's business
+  if (failover_.any()) failover_.on_interest();
   auto first = std::make_shared<std::string>(event_text("snapshot", sequence(), snapshot()));
   *first += missed;
   events_.attach(std::move(stream), std::move(first));

@@ -8,6 +8,7 @@
 #include <map>
 #include <memory>
 #include <optional>
+#include <set>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -17,6 +18,7 @@
 #include "core/alert_core.hpp"
 #include "io/http_server.hpp"
 #include "web/events.hpp"
+#include "web/failover_backend.hpp"
 #include "web/sources.hpp"
 #include "web/views.hpp"
 
@@ -24,9 +26,10 @@ namespace sentinel::web {
 
 class Live {
  public:
-  /// All three outlive it; they may change.
-  Live(const ApiSource& source, const AlertsBackend& alerts, const HistoryBackend& history)
-      : source_{source}, alerts_{alerts}, history_{history} {}
+  /// All of them outlive it; they may change.
+  Live(const ApiSource& source, const AlertsBackend& alerts, const HistoryBackend& history,
+       const FailoverBackend& failover)
+      : source_{source}, alerts_{alerts}, history_{history}, failover_{failover} {}
 
   // What happened. It is sent by tell(), once for however many of these.
   void on(const core::Action& action);
@@ -34,6 +37,7 @@ class Live {
   /// Of the journal on disk where there is one, else of the one in memory.
   void on(const io::HistoryEntry& entry);
   void on(const JournalEntry& entry);
+  void on(const PoolChanges& changes);
   void tell();
 
   io::HttpResponse events(const io::HttpRequest& request);
@@ -51,11 +55,13 @@ class Live {
   std::string missed_in_memory(std::uint64_t after) const;
   void tell_services();
   void tell_alerts();
+  void tell_pools();
   void note(std::uint64_t sequence, std::string line);
 
   const ApiSource& source_;
   const AlertsBackend& alerts_;
   const HistoryBackend& history_;
+  const FailoverBackend& failover_;
   Events events_;
 
   std::map<core::ServiceKey, core::ServiceId> changed_;
@@ -64,6 +70,8 @@ class Live {
   bool engine_changed_ = false;
   bool receivers_changed_ = false;
   bool silences_changed_ = false;
+  bool failover_changed_ = false;
+  std::set<std::string> pools_;  // that changed, or are gone
 
   // Which services need which. Asked for anew when it may have changed and somebody wants to know.
   std::map<core::ServiceKey, std::vector<std::string>> needs_;

@@ -195,7 +195,7 @@ class Stream:
 
 
 SCHEMAS = {"service": "Service", "gone": "Gone", "history": "HistoryEntry", "engine": "Engine", "incident": "Incident",
-           "alert": "Receiver", "silences": "Silences"}
+           "alert": "Receiver", "silences": "Silences", "failover": "Failover", "pool": "Pool"}
 
 
 def test_the_stream_tells_what_changes_and_what_was_missed(served):

@@ -7,7 +7,7 @@ import {checkAnswer, checkSchema} from './contract.mjs';
 import {ago, latency, service as makeService, ulid} from './world.mjs';
 
 export const POLICY = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:; base-uri 'none'; form-action 'none'; frame-ancestors 'none'";
-const EVENTS = {service: 'Service', gone: 'Gone', incident: 'Incident', history: 'HistoryEntry', alert: 'Receiver', silences: 'Silences', pool: 'Pool', engine: 'Engine', snapshot: 'Snapshot'};
+const EVENTS = {service: 'Service', gone: 'Gone', incident: 'Incident', history: 'HistoryEntry', alert: 'Receiver', silences: 'Silences', pool: 'Pool', engine: 'Engine', failover: 'Failover', snapshot: 'Snapshot'};
 
 export class ScriptedApi {
   token = 'the right token';

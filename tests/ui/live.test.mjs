@@ -128,6 +128,13 @@ test('release, maintenance, silence and drain', async () => {
   await page.getByRole('button', {name: 'Make alpha ready'}).click();
   await confirm('Ready');
   await page.getByRole('button', {name: 'Drain alpha'}).first().waitFor();
+  const note = page.getByRole('status').filter({hasText: 'The failover does not answer: connection refused. Packets go on as it left them. What is shown is of '});
+  api.tell('failover', api.failover = {configured: true, up: false, reason: 'connection refused', as_of: new Date().toISOString()});
+  await note.waitFor();
+  api.tell('failover', api.failover = {configured: true, up: true, reason: '', as_of: new Date().toISOString()});
+  await note.waitFor({state: 'detached'});
+  api.tell('gone', {full_name: 'pool:mail'});
+  await page.getByRole('region', {name: 'Pool mail'}).waitFor({state: 'detached'});
   assert.deepEqual(api.calls.map(([method, path]) => `${method} ${path.slice(8)}`), ['POST services/infra/backup/1/release', 'POST maintenance', 'POST maintenance', 'POST silences', 'POST drain', 'POST ready']);
   assert.deepEqual(api.calls[3][2].match, [{label: 'project', op: 'equal', value: 'infra'}, {label: 'service', op: 'equal', value: 'backup'}]);
 });

@@ -207,6 +207,25 @@ TEST_CASE("flag before environment before file before default") {
   CHECK(load_config(sources)->config_file == file.path);
 }
 
+TEST_CASE(
+    "the failover's socket: the default may be missing, one that is named ought to be there") {
+  CHECK(config_of("").failover ==
+        FailoverSocket{.path = "/run/sentinel/failover.sock", .expected = false});
+  CHECK(config_of("failover-socket: /run/f.sock").failover ==
+        FailoverSocket{.path = "/run/f.sock", .expected = true});
+  CHECK(config_of("failover-socket: none").failover ==
+        FailoverSocket{.path = "", .expected = false});
+  REQUIRE(errors_of("failover-socket: f.sock").size() == 1);
+  const auto config =
+      load_config({.flags = {{"failover-socket", "none"}},
+                   .environment = environment({{"SENTINEL_FAILOVER_SOCKET", "/run/f.sock"}})});
+  REQUIRE(config);
+  CHECK(config->failover.path.empty());
+  MonitorConfig fresh = config_of("failover-socket: /run/f.sock");
+  CHECK(keep_until_restart(fresh, config_of("")) == "failover-socket");
+  CHECK_FALSE(fresh.failover.expected);
+}
+
 TEST_CASE("errors of all sources are told together") {
   const File file{"listen: nowhere\n"};
   ConfigSources sources;

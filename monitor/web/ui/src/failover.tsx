@@ -5,12 +5,12 @@ import type {Pool, Server} from './types';
 import {plural, sentence} from './words';
 
 export function FailoverView() {
-  const {configured, up, reason} = failover.value;
+  const {configured, up, reason, as_of} = failover.value;
   return (
     <div class="page">
       <header class="heading"><h1>Failover</h1></header>
       {!configured ? <Empty>This monitor knows of no failover on its host. <code>sentinel failover</code> spreads connections over servers that work.</Empty> : null}
-      {configured && !up ? <p class="note b-warn" role="status">The failover does not answer{reason ? `: ${reason}` : ''}. Packets go on as it left them. What is shown may be old.</p> : null}
+      {configured && !up ? <p class="note b-warn" role="status">The failover does not answer{reason ? `: ${reason}` : ''}. Packets go on as it left them. {as_of ? <>What is shown is of <At time={as_of} />.</> : 'It was not heard of since this monitor began.'}</p> : null}
       {configured && up && pools.value.length === 0 ? <Empty>It has no pools.</Empty> : null}
       {pools.value.map((pool) => <PoolPanel key={pool.name} pool={pool} />)}
     </div>

@@ -126,6 +126,8 @@ function flush() {
       } else if (event === 'pool') {
         const one = json as Pool;
         pools.value = take(pools.value, one, (other) => other.name === one.name);
+      } else if (event === 'failover') {
+        failover.value = json as Failover;
       } else if (event === 'engine') {
         const one = json as Engine;
         engines.value = take(engines.value, one, (other) => other.name === one.name);

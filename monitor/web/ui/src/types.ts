@@ -162,7 +162,7 @@ export interface Pool {
   servers: Server[];
 }
 
-export interface Failover { configured: boolean; up: boolean; reason: string }
+export interface Failover { configured: boolean; up: boolean; reason: string; as_of?: string | null }
 
 export interface Status {
   version: string;
