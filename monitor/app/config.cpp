@@ -284,6 +284,8 @@ void read_config_text(std::string_view text, const std::string& name,
       read_journal(reader, value, config.journal);
     } else if (key.scalar == "maintenance") {
       read_maintenance(reader, value, config.maintenance);
+    } else if (key.scalar == status_page_key) {
+      read_status_page(reader, value, config.status_page);
     } else if (key.scalar == failover_key) {
       return;  // `sentinel failover` reads it
     } else if (const auto known = std::ranges::find(top, std::string_view{key.scalar}, &Key::name);
@@ -310,9 +312,9 @@ void read_config_text(std::string_view text, const std::string& name,
 }
 
 std::vector<std::string_view> top_level_keys() {
-  std::vector<std::string_view> names{"log",      "heal",     "limits",      "defaults",
-                                      "services", "targets",  "maintenance", failover_key,
-                                      alerts_key, journal_key};
+  std::vector<std::string_view> names{"log",      "heal",      "limits",       "defaults",
+                                      "services", "targets",   "maintenance",  failover_key,
+                                      alerts_key, journal_key, status_page_key};
   for (const ProcessSetting& setting : process_settings)
     if (setting.key.find('.') == std::string_view::npos) names.push_back(setting.key);
   return names;

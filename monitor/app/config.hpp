@@ -24,6 +24,7 @@
 #include "io/journal_model.hpp"
 #include "observe/log.hpp"
 #include "protocol/settings.hpp"
+#include "web/status_page.hpp"
 
 namespace sentinel::app {
 
@@ -64,6 +65,7 @@ struct MonitorConfig {
   std::vector<MaintenanceRule> maintenance;
   AlertSettings alerts;
   io::JournalLimits journal;
+  web::StatusPageSettings status_page;
 
   /// `none`: targets alone are watched.
   bool has_engine() const { return !engine.empty(); }

@@ -43,6 +43,7 @@ class FileReader {
       : file_{std::move(file)}, errors_{errors}, environment_{std::move(environment)} {}
 
   void error(Position at, std::string key, std::string text) {
+    ++count_;
     if (errors_.size() < max_errors)
       errors_.push_back({file_, at, std::move(key), std::move(text)});
   }
@@ -67,6 +68,9 @@ class FileReader {
   void unknown(const YamlNode& key, const std::string& prefix,
                const std::vector<std::string_view>& known);
 
+  /// Of all errors so far; grows with each, also with those that are too many to be told.
+  std::size_t count() const { return count_; }
+
  private:
   static constexpr std::size_t max_errors = 100;
   /// nullopt: told.
@@ -76,6 +80,7 @@ class FileReader {
   std::string file_;
   Diagnostics& errors_;
   Environment environment_;
+  std::size_t count_ = 0;
 };
 
 /// `expected ..., got 'value'`.
@@ -109,6 +114,7 @@ class ProbeKeys {
 // What both processes, monitor and failover, read alike.
 
 inline constexpr std::string_view failover_key = "failover";
+inline constexpr std::string_view status_page_key = "status-page";
 /// Of the whole file, whoever reads them.
 std::vector<std::string_view> top_level_keys();
 std::expected<void, protocol::Error> set_path(std::string_view text, std::string& target);
@@ -130,6 +136,11 @@ void read_targets(FileReader& reader, const YamlNode& node, const protocol::Sett
 /// `maintenance:`.
 void read_maintenance(FileReader& reader, const YamlNode& node,
                       std::vector<MaintenanceRule>& rules);
+/// Services such as `shop/*,db`; see core/window.hpp.
+std::expected<void, protocol::Error> set_patterns(std::string_view text,
+                                                  std::vector<std::string>& target);
+/// `status-page:`.
+void read_status_page(FileReader& reader, const YamlNode& node, web::StatusPageSettings& settings);
 /// `services:`.
 void read_services(FileReader& reader, const YamlNode& node, protocol::LabelDefaults& labels);
 

@@ -74,21 +74,6 @@ void read_target(FileReader& reader, const YamlNode& name, const YamlNode& node,
   if (!probes.any()) reader.error(name.at, prefix, "expected at least one probe.NAME with a URL");
 }
 
-std::expected<void, Error> set_patterns(std::string_view text, std::vector<std::string>& target) {
-  const auto words = protocol::text::split(text, ',', max_patterns + 1);
-  const bool good = words.size() <= max_patterns && std::ranges::all_of(words, [](auto word) {
-                      return !word.empty() && word.size() <= 256 &&
-                             std::ranges::all_of(word, protocol::text::is_visible);
-                    });
-  if (!good)
-    return expected_form(
-        "a list of services such as shop/*, in which * stands for anything, at "
-        "most " +
-        std::to_string(max_patterns) + " of them");
-  target.assign(words.begin(), words.end());
-  return {};
-}
-
 void read_window(FileReader& reader, const YamlNode& node, const std::string& prefix,
                  MaintenanceRule& rule) {
   std::set<std::string_view, std::less<>> seen;
@@ -124,6 +109,21 @@ void read_window(FileReader& reader, const YamlNode& node, const std::string& pr
 }
 
 }  // namespace
+
+std::expected<void, Error> set_patterns(std::string_view text, std::vector<std::string>& target) {
+  const auto words = protocol::text::split(text, ',', max_patterns + 1);
+  const bool good = words.size() <= max_patterns && std::ranges::all_of(words, [](auto word) {
+                      return !word.empty() && word.size() <= 256 &&
+                             std::ranges::all_of(word, protocol::text::is_visible);
+                    });
+  if (!good)
+    return expected_form(
+        "a list of services such as shop/*, in which * stands for anything, at "
+        "most " +
+        std::to_string(max_patterns) + " of them");
+  target.assign(words.begin(), words.end());
+  return {};
+}
 
 void read_targets(FileReader& reader, const YamlNode& node, const protocol::SettingsLimits& limits,
                   std::vector<core::TargetInfo>& targets) {

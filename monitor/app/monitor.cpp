@@ -66,6 +66,7 @@ class Monitor {
         !open_stores())
       return exit_failed;
     metrics_.config_loaded(true, unix_ns());
+    api_.set_status_page(config_.status_page);
     io::Signals signals{context_, [this](int signal) { stop(signal); }, [this] { reload(); }};
     io::Watchdog watchdog{context_, {}};
     watchdog_ = &watchdog;
@@ -403,6 +404,7 @@ class Monitor {
     alerting_.configure(config_.alerts, config_.journal);
     tell_targets();
     windows_.set_rules(config_.maintenance);
+    api_.set_status_page(config_.status_page);
     if (labels_changed && engine_) engine_->reconfigure(config_.labels);
   }
 

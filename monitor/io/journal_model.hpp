@@ -8,6 +8,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/alert_model.hpp"
@@ -143,12 +144,20 @@ struct LatencyQuery {
   std::size_t limit = 1500;  // the newest
 };
 
+/// What a state counts as in availability: healthy and degraded are up, unhealthy, recovering and
+/// quarantined are down; of a server, up is up, failed and waiting are down.
+enum class Standing : std::uint8_t { up, down, other };
+constexpr Standing standing_of(std::string_view state) {
+  if (state == "healthy" || state == "degraded" || state == "up") return Standing::up;
+  const bool down = state == "unhealthy" || state == "recovering" || state == "quarantined" ||
+                    state == "failed" || state == "waiting";
+  return down ? Standing::down : Standing::other;
+}
+
 inline constexpr std::array<std::chrono::hours, 4> availability_windows{
     std::chrono::hours{24}, std::chrono::days{7}, std::chrono::days{30}, std::chrono::days{90}};
 
-/// healthy and degraded are up, unhealthy, recovering and quarantined are down; of a server, up is
-/// up, failed and waiting are down. The rest of `window` is any other state, or not known to the
-/// journal.
+/// The rest of `window` is any other state, or not known to the journal.
 struct Availability {
   std::chrono::seconds window{};
   std::chrono::milliseconds up{};

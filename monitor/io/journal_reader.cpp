@@ -1,7 +1,6 @@
 #include "io/journal_reader.hpp"
 
 #include <algorithm>
-#include <array>
 #include <format>
 #include <functional>
 #include <optional>
@@ -20,9 +19,6 @@ namespace {
 constexpr core::Duration longest_query = std::chrono::seconds{2};
 constexpr int steps_between_looks = 10'000;  // of SQLite's machine
 constexpr std::int64_t no_end = INT64_MAX;
-constexpr std::array<std::string_view, 3> words_of_up{"healthy", "degraded", "up"};
-constexpr std::array<std::string_view, 5> words_of_down{"unhealthy", "recovering", "quarantined",
-                                                        "failed", "waiting"};
 
 std::int64_t ms(core::WallTime t) { return t.time_since_epoch().count(); }
 
@@ -37,13 +33,8 @@ std::int64_t number(std::uint64_t value) {
 struct Span {
   std::int64_t begins = 0;
   std::int64_t ends = 0;
-  enum class Kind : std::uint8_t { up, down, other } kind = Kind::other;
+  Standing standing = Standing::other;
 };
-
-Span::Kind kind_of(std::string_view state) {
-  if (std::ranges::contains(words_of_up, state)) return Span::Kind::up;
-  return std::ranges::contains(words_of_down, state) ? Span::Kind::down : Span::Kind::other;
-}
 
 /// `spans` in order of time.
 Availability measure(const std::vector<Span>& spans, std::chrono::hours window, std::int64_t now) {
@@ -54,14 +45,14 @@ Availability measure(const std::vector<Span>& spans, std::chrono::hours window, 
   for (const auto& span : spans) {
     const auto length = std::chrono::milliseconds{
         std::max<std::int64_t>(0, std::min(span.ends, now) - std::max(span.begins, from))};
-    if (span.kind == Span::Kind::up) {
+    if (span.standing == Standing::up) {
       out.up += length;
       if (fell && span.begins >= from && span.begins <= now) {
         ++out.outages;
         repaired += span.begins - *fell;
       }
       fell.reset();
-    } else if (span.kind == Span::Kind::down) {
+    } else if (span.standing == Standing::down) {
       out.down += length;
       if (!fell) fell = span.begins;
     }
@@ -251,7 +242,7 @@ std::expected<std::vector<Availability>, Error> JournalReader::availability(
       if (!rows) return false;
       rows.bind(1, subject).bind(2, oldest).bind(3, ms(now));
       if (!Impl::each(rows, [&spans](const Statement& row) {
-            spans.push_back({row.integer(0), row.integer(1), kind_of(row.view(2))});
+            spans.push_back({row.integer(0), row.integer(1), standing_of(row.view(2))});
           })) {
         return false;
       }

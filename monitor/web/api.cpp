@@ -42,6 +42,7 @@ HttpResponse index_page() {
       "/livez                      the process works\n"
       "/readyz                     it sees the Engine and can keep what it must\n"
       "/metrics                    for Prometheus\n"
+      "/status                     the public status page, where one is configured\n"
       "/api/v1/status              the process as JSON\n"
       "/api/v1/services            all services\n"
       "/api/v1/services/NAME       one service\n"
@@ -95,11 +96,13 @@ std::string_view last_lines(std::string_view text, std::size_t count) {
 }
 
 bool known(std::string_view path) {
-  static constexpr std::array<std::string_view, 12> paths{"/",
+  static constexpr std::array<std::string_view, 14> paths{"/",
                                                           "/livez",
                                                           "/readyz",
                                                           "/metrics",
+                                                          "/status",
                                                           "/api/v1/status",
+                                                          StatusApi::path,
                                                           "/api/v1/services",
                                                           "/api/v1/decisions",
                                                           "/api/v1/engines",
@@ -113,7 +116,9 @@ bool known(std::string_view path) {
 }  // namespace
 
 HttpResponse Api::handle(const HttpRequest& request) {
-  if (const UiAsset* asset = ui_asset(request.path); asset != nullptr && wants_page(request)) {
+  const bool hidden = request.path == "/status" && !status_api_.configured();
+  if (const UiAsset* asset = ui_asset(request.path);
+      asset != nullptr && wants_page(request) && !hidden) {
     return request.method == "GET" ? ui_response(request, *asset) : not_allowed("GET, HEAD");
   }
   if (request.path == protocol::relay_path) return relay_response(request, source_, guard_);
@@ -132,6 +137,7 @@ HttpResponse Api::read(const HttpRequest& request) {
     response.body = source_.metrics();
     return response;
   }
+  if (path == "/status" || path == StatusApi::path) return status_api_.page(request);
   if (path == "/api/v1/status") return status();
   if (path == "/api/v1/services") return services(request);
   if (path == "/api/v1/decisions") return decisions(request);

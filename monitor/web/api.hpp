@@ -14,6 +14,7 @@
 #include "web/live.hpp"
 #include "web/pools_api.hpp"
 #include "web/sources.hpp"
+#include "web/status_api.hpp"
 
 namespace sentinel::web {
 
@@ -26,7 +27,8 @@ class Api {
         live_{source_, alerts_, history_, failover_},
         history_api_{source_, alerts_, history_},
         alerts_api_{source_, alerts_, guard_},
-        pools_api_{source_, failover_, guard_} {}
+        pools_api_{source_, failover_, guard_},
+        status_api_{source_, alerts_, history_} {}
   Api(const Api&) = delete;
   Api& operator=(const Api&) = delete;
 
@@ -34,6 +36,7 @@ class Api {
   void set_alerts(AlertsBackend alerts) { alerts_ = std::move(alerts); }
   void set_history(HistoryBackend history) { history_ = std::move(history); }
   void set_failover(FailoverBackend failover) { failover_ = std::move(failover); }
+  void set_status_page(StatusPageSettings settings) { status_api_.configure(std::move(settings)); }
   io::HttpResponse handle(const io::HttpRequest& request);
   /// Is to be told of everything that changes.
   Live& live() { return live_; }
@@ -65,6 +68,7 @@ class Api {
   HistoryApi history_api_;
   AlertsApi alerts_api_;
   PoolsApi pools_api_;
+  StatusApi status_api_;
 };
 
 }  // namespace sentinel::web

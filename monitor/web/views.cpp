@@ -230,14 +230,15 @@ HttpResponse json_response(const Json& json, unsigned status) {
   return response;
 }
 
-HttpResponse tagged_response(const HttpRequest& request, std::string body, std::string_view seed) {
+HttpResponse tagged_response(const HttpRequest& request, std::string body, std::string_view seed,
+                             std::string_view cache_control) {
   // FNV-1a: the same in every run of the process, so that a restart does not make all pages anew.
   std::uint64_t hash = 0xcbf29ce484222325U;
   for (const char c : seed) hash = (hash ^ static_cast<unsigned char>(c)) * 0x100000001b3U;
   const std::string tag = std::format("W/\"{:016x}\"", hash);
   HttpResponse response;
   response.headers.emplace_back("ETag", tag);
-  response.headers.emplace_back("Cache-Control", "no-cache");
+  response.headers.emplace_back("Cache-Control", cache_control);
   if (tag_matches(request.field("If-None-Match"), tag)) {
     response.status = 304;
     return response;

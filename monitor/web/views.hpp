@@ -54,6 +54,7 @@ io::HttpResponse json_response(const nlohmann::ordered_json& json, unsigned stat
 bool tag_matches(std::string_view given, std::string_view tag);
 /// With an ETag made of `seed`, or 304 when the client has that already.
 io::HttpResponse tagged_response(const io::HttpRequest& request, std::string body,
-                                 std::string_view seed);
+                                 std::string_view seed,
+                                 std::string_view cache_control = "no-cache");
 
 }  // namespace sentinel::web

@@ -22,6 +22,8 @@ targets:
   lost:
     group: blog
     probe.port: tcp://127.0.0.1:1
+status-page:
+  services: [{service: shop/gone, name: Shop}, {service: shop/later, name: Later}]
 """
 
 
@@ -69,7 +71,7 @@ def test_every_view_is_as_documented(served):
     for path in ["/livez", "/readyz", "/metrics", "/api/v1/status", "/api/v1/services?limit=1", "/api/v1/decisions",
                  f"/api/v1/services/{names[0]}", f"/api/v1/explain?service={names[0]}", "/api/v1/maintenance",
                  f"/api/v1/decisions?service={names[0]}", "/api/v1/engines", "/api/v1/pools", "/api/v1/alerts",
-                 "/api/v1/silences"]:
+                 "/api/v1/silences", "/api/v1/status-page"]:
         assert status_of(served.call("GET", path)) == 200, path
     for path in ["/api/v1/incidents", "/api/v1/history", f"/api/v1/services/{names[0]}/timeline",
                  f"/api/v1/services/{names[0]}/latency", f"/api/v1/services/{names[0]}/availability"]:

@@ -51,7 +51,8 @@ def test_the_page_of_a_real_monitor(rig, tmp_path):
     web = rig.healthy("web")
     (tmp_path / "token").write_text(TOKEN, encoding="utf-8")
     port = free_port(rig.engine)
-    monitor = rig.monitor(listen=f"127.0.0.1:{port}", environment={"SENTINEL_TOKEN_FILE": str(tmp_path / "token")})
+    config = f"status-page: {{title: Shop status, services: [{{service: {web.name}, name: Shop}}]}}\n"
+    monitor = rig.monitor(config, listen=f"127.0.0.1:{port}", environment={"SENTINEL_TOKEN_FILE": str(tmp_path / "token")})
     monitor.wait_state(web.name, "healthy")
 
     def connect():
@@ -80,4 +81,4 @@ def test_the_page_of_a_real_monitor(rig, tmp_path):
                                   text=True, timeout=500, check=False, stdin=subprocess.DEVNULL)
     print(done.stdout, done.stderr)
     assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    assert "fail 0" in done.stdout and "pass 5" in done.stdout, done.stdout[-3000:]
+    assert "fail 0" in done.stdout and "pass 6" in done.stdout, done.stdout[-3000:]

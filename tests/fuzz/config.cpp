@@ -45,6 +45,12 @@ void check_services(std::string_view text, const app::Environment& environment) 
     fuzz::require(fuzz::printable(target.key.to_string()), "a name");
     for (const auto& probe : target.settings.probes) check(probe);
   }
+  std::set<std::string> lines;
+  for (const auto& line : config.status_page.lines) {
+    fuzz::require(!line.name.empty() && fuzz::printable(line.name), "a name for everybody");
+    fuzz::require(lines.insert(line.name).second, "names of the status page are unique");
+    fuzz::require(!line.services.empty(), "a line stands for something");
+  }
   app::MonitorConfig again;
   app::read_config_text(text, "fuzz.yaml", environment, again, errors);
   fuzz::require(errors.empty() && again.targets.size() == config.targets.size(),

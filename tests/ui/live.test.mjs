@@ -189,7 +189,7 @@ test('search, filters and keys', async () => {
   assert.equal(await page.evaluate(() => [...document.querySelectorAll('.row')].indexOf(document.activeElement)), 1);
   await page.keyboard.press('Enter');
   await page.locator('.head h1').waitFor();
-  assert.equal(await page.evaluate(() => document.activeElement.id), 'main');
+  await page.waitForFunction(() => document.activeElement.id === 'main');
 });
 
 test('the status page shows what was chosen, and asks for nothing else', async () => {
@@ -198,6 +198,23 @@ test('the status page shows what was chosen, and asks for nothing else', async (
   assert.deepEqual(await page.locator('.public-list b').allInnerTexts(), ['Shop', 'Mail', 'Name service']);
   assert.deepEqual([...new Set(api.requests.filter((path) => path.startsWith('/api')))], ['/api/v1/status-page']);
   assert.equal((await page.content()).includes('pool exhausted'), false);
+});
+
+test('what the status page calls things is text, whatever it says', async () => {
+  const hostile = '<img src=x onerror="throw 1"></b>"><script>throw 2</script>';
+  const honest = api.statusPage;
+  api.statusPage = () => {
+    const shown = honest.call(api);
+    shown.title = `title ${hostile}`;
+    shown.services[0].name = `name ${hostile}`;
+    shown.incidents[0].services = [`gone ${hostile}`];
+    return shown;
+  };
+  await page.goto('about:blank');
+  await page.goto(`${api.url}status`);
+  for (const word of ['title', 'name', 'gone']) await page.getByText(`${word} ${hostile}`, {exact: true}).waitFor();
+  assert.equal(await page.locator('#app img, #app script').count(), 0);
+  api.statusPage = honest;
 });
 
 test('a service that does not exist is said so', async () => {

@@ -2,6 +2,7 @@
 // takes POSTs: /unhealthy lets the container fail, /drop breaks all connections and refuses new ones, /resume takes them.
 import assert from 'node:assert/strict';
 import {after, before, test} from 'node:test';
+import axe from 'axe-core';
 import {POLICY} from './api.mjs';
 import {launch, open} from './browser.mjs';
 
@@ -44,6 +45,29 @@ test('it is failing, is healed and is healthy before the eyes, without a reload'
   assert.deepEqual(states.filter((state) => state !== 'unhealthy'), ['healthy', 'recovering', 'healthy']);
   await page.getByRole('heading', {name: 'Everything works'}).waitFor();
   assert.equal(loads, 1);
+});
+
+test('everybody may see that it failed and works again, and nothing else', async () => {
+  const there = await open(browser, url);
+  there.setDefaultTimeout(PATIENCE);
+  const asked = new Set();
+  there.on('request', (request) => asked.add(new URL(request.url()).pathname));
+  const answer = await there.goto(`${url}status`);
+  assert.equal(answer.headers()['content-security-policy'], POLICY);
+  await there.getByText('Shop status').waitFor();
+  await there.getByRole('heading', {name: 'Everything works'}).waitFor();
+  assert.deepEqual(await there.locator('.public-list b').allInnerTexts(), ['Shop']);
+  await there.locator('.public-list').getByText('works', {exact: true}).waitFor();
+  await there.getByRole('img', {name: /^[12] of 90 days with outages/}).waitFor();
+  assert.equal(await there.locator('.days rect').count(), 90);
+  await there.getByRole('region', {name: 'Lately'}).locator('li', {hasText: 'Shop'}).filter({hasText: ', for '}).waitFor();
+  assert.equal((await there.content()).includes(name), false);
+  assert.deepEqual([...asked].filter((path) => path.startsWith('/api')), ['/api/v1/status-page']);
+  await there.evaluate(axe.source);
+  const found = await there.evaluate(() => globalThis.axe.run({resultTypes: ['violations'], preload: false}));
+  assert.deepEqual(found.violations.map((one) => one.id), []);
+  assert.deepEqual(there.faults, []);
+  await there.context().close();
 });
 
 test('what was decided is told in words', async () => {

@@ -4,4 +4,5 @@ sentinel_test(unit_app unit LINK sentinel_app SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/app_yaml_test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/app_targets_test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/app_api_test.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/app_status_page_test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/app_parts_test.cpp)

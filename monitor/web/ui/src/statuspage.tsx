@@ -47,19 +47,19 @@ export function StatusPage({theme}: {theme: ComponentChildren}) {
       {problem && data ? <div class="lost" role="alert">{problem} What you see was true at {clock(asked / 1000)}.</div> : null}
       <main id="main" class={problem && data ? 'stale' : ''}>
         <div class="page public">
-          {data ? <Shown data={data} /> : <><h1>Status</h1><p class="empty" role="status">{problem || 'Loading…'}</p></>}
+          {data ? <Shown data={data} at={asked / 1000} /> : <><h1>Status</h1><p class="empty" role="status">{problem || 'Loading…'}</p></>}
         </div>
       </main>
     </>
   );
 }
 
-function Shown({data}: {data: StatusPageData}) {
+function Shown({data, at}: {data: StatusPageData; at: number}) {
   return (
     <>
       <section class={`headline h-${TONE[data.state]}`} aria-label="In short">
         <Shape of={SHAPE[data.state]} size={34} />
-        <div><h1>{WORDS[data.state]}</h1><p>At {clock(data.time)}; this page looks again every 15 s.</p></div>
+        <div><h1>{WORDS[data.state]}</h1><p>At {clock(at)}; this page looks again every 15 s.</p></div>
       </section>
       <section class="panel" aria-label="Services">
         <header><h2>Services</h2><span class="when">of the last 90 days</span></header>
@@ -81,7 +81,7 @@ function Shown({data}: {data: StatusPageData}) {
         {data.incidents.length === 0 ? <Empty>Nothing happened in the last 14 days.</Empty> : (
           <ul class="names">
             {data.incidents.map((one) => (
-              <li key={one.began}><Shape of={one.ended ? 'up' : 'down'} size={13} /><b>{one.services.join(', ')}</b>
+              <li key={`${one.began} ${one.services.join()}`}><Shape of={one.ended ? 'up' : 'down'} size={13} /><b>{one.services.join(', ')}</b>
                 <span class="when"><time dateTime={one.began} title={fullClock(one.began)}>{clock(one.began)}</time>
                   {one.ended ? `, for ${duration(seconds(one.ended) - seconds(one.began))}` : ', not over yet'}</span></li>
             ))}

@@ -226,7 +226,7 @@ export interface StatusPageData {
   time: string;
   state: PublicState;
   services: {
-    name: string; state: PublicState; since: string; availability: number | null; days?: (number | null)[];
+    name: string; state: PublicState; since: string | null; availability: number | null; days?: (number | null)[];
   }[];
   incidents: {services: string[]; began: string; ended: string | null}[];
 }
