@@ -1,6 +1,7 @@
 #include "app/client_commands.hpp"
 
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "app/client_tools.hpp"
@@ -16,6 +17,14 @@ namespace {
 std::string state_text(const Value& service) {
   std::string text = safe(service["state"].text());
   for (const Value& overlay : service["overlays"].array()) text += "+" + safe(overlay.text());
+  return text;
+}
+
+/// "asked for, 12 min left, until 2026-11-26T12:30:00.000Z"; empty: it is not in maintenance.
+std::string maintenance_text(const Value& service) {
+  std::string text = safe(service["maintenance"].text());
+  const std::string until = safe(service["maintenance_until"].text());
+  if (!text.empty() && !until.empty()) text += ", until " + until;
   return text;
 }
 
@@ -89,9 +98,12 @@ int command_status(const std::string& socket, bool json, const std::string& more
   print_line("");
   std::vector<std::vector<std::string>> rows{{"SERVICE", "STATE", "FOR", "BUDGET", "DECISION"}};
   for (const Value& service : list) {
+    std::string decision = safe(service["decision"].text());
+    if (const auto why = maintenance_text(service); !why.empty())
+      decision += (decision.empty() ? "in maintenance: " : "; in maintenance: ") + why;
     rows.push_back({safe(service["name"].text()), state_text(service), age(service["for_seconds"]),
                     std::to_string(service["budget_remaining"].integer(0, 1000).value_or(0)),
-                    safe(service["decision"].text())});
+                    std::move(decision)});
   }
   print_table(rows);
   return exit_done;
@@ -115,6 +127,7 @@ int command_explain(const std::string& socket, const std::string& service, bool 
              (v["reason"].text().empty() ? "" : ": " + safe(v["reason"].text())));
   print_fact("decision", safe(v["decision"].text()));
   print_fact("next attempt", safe(v["next_attempt"].text()));
+  print_fact("maintenance", maintenance_text(v));
   if (!v["target"].boolean().value_or(false)) {
     print_fact("container", safe(v["container_name"].text()) + " " +
                                 safe(v["container"].text().substr(0, 12)) + " (" +

@@ -267,6 +267,7 @@ ServiceView Core::Impl::view(const Service& s) const {
   v.decision = decision(s);
   v.target = s.target != nullptr;
   v.maintenance = why_maintenance(s);
+  v.maintenance_until = end_of_maintenance(s);
   if (s.op.phase == Phase::waiting) v.next_attempt = s.op.due;
   const Container* c = current(s);
   if (s.target) {

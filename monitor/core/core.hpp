@@ -51,6 +51,8 @@ struct ServiceView {
   std::shared_ptr<const ServiceSettings> settings = default_settings();  // never null
   bool target = false;      // of the file: no container, watched only
   std::string maintenance;  // why it is in maintenance: "asked for, 12 min left"; empty: it is not
+  /// When that ends by itself; none: it is not, or until Compose has recreated it.
+  std::optional<Time> maintenance_until;
   std::vector<ProbeView> probes;
   unsigned budget_remaining = 0;
   unsigned restarts = 0;             // starts of a known container seen by this process

@@ -143,6 +143,7 @@ class Core::Impl {
   void settle_flapping(Service&);
   bool improvement_held(const Service&) const;
   std::string why_maintenance(const Service&) const;
+  std::optional<Time> end_of_maintenance(const Service&) const;
   std::string why_not(const Service&) const;
   std::string decision(const Service&) const;
   void tell_left_alone(Service&);

@@ -267,10 +267,17 @@ void Core::Impl::tell_left_alone(Service& s) {
 
 std::string Core::Impl::why_maintenance(const Service& s) const {
   const auto left = [&](Time until) { return ", " + in_words(until - now_) + " left"; };
-  if (now_ < s.maintenance_until) return "asked for" + left(s.maintenance_until);
+  const bool window_counts = s.window_until > s.maintenance_until;
+  if (now_ < s.maintenance_until && !window_counts) return "asked for" + left(s.maintenance_until);
   if (now_ < s.window_until) return "window " + s.window + left(s.window_until);
   if (recreating(s)) return "being recreated" + left(s.recreate_until);
   return {};
+}
+
+// It was asked for and a window is open: the later end counts.
+std::optional<Time> Core::Impl::end_of_maintenance(const Service& s) const {
+  const Time end = std::max(s.maintenance_until, s.window_until);
+  return now_ < end ? std::optional{end} : std::nullopt;
 }
 
 std::string Core::Impl::decision(const Service& s) const {

@@ -229,7 +229,10 @@ HttpResponse Api::services(const HttpRequest& request) {
     body += dump_line(json);
     json.erase("for_seconds");
     json.erase("since");  // made of two clocks, it moves by a millisecond
-    seed += dump_line(json) + std::to_string(view.since.time_since_epoch().count());
+    json.erase("maintenance_until");
+    seed +=
+        dump_line(json) + std::to_string(view.since.time_since_epoch().count()) + ',' +
+        std::to_string(view.maintenance_until.value_or(core::Time{}).time_since_epoch().count());
     last = name;
   }
   if (!begun) return io::http_problem(400, "after: no service is called so any more; begin anew");
@@ -287,10 +290,13 @@ HttpResponse Api::engines() const {
 
 HttpResponse Api::maintained() const {
   Json list = Json::array();
+  const Moment moment{source_.now(), source_.unix_ms()};
   for (const core::ServiceView& view : source_.services()) {
     if (!view.overlays.maintenance) continue;
-    list.push_back(
-        {{"service", view.key.to_string()}, {"reason", view.maintenance}, {"until", nullptr}});
+    const auto& until = view.maintenance_until;
+    list.push_back({{"service", view.key.to_string()},
+                    {"reason", view.maintenance},
+                    {"until", until ? Json(moment.wall(*until)) : Json(nullptr)}});
   }
   return json_response({{"maintenance", std::move(list)}});
 }

@@ -33,6 +33,10 @@ Json optional_duration(const std::optional<core::Duration>& d) {
   return d ? Json(protocol::format_duration(*d)) : Json(nullptr);
 }
 
+Json optional_moment(const std::optional<core::Time>& t, const Moment& moment) {
+  return t ? Json(moment.wall(*t)) : Json(nullptr);
+}
+
 Json probes_json(const core::ServiceView& view, const Moment& moment) {
   Json list = Json::array();
   for (const core::ProbeView& probe : view.probes) {
@@ -41,7 +45,7 @@ Json probes_json(const core::ServiceView& view, const Moment& moment) {
     one["url"] = probe.url;
     one["result"] = probe.known ? to_string(probe.verdict) : "unknown";
     one["text"] = probe.sentence;
-    one["last"] = probe.last ? Json(moment.wall(*probe.last)) : Json(nullptr);
+    one["last"] = optional_moment(probe.last, moment);
     one["took_seconds"] = core::in_seconds(probe.took);
     list.push_back(std::move(one));
   }
@@ -94,10 +98,11 @@ Json summary_json(const core::ServiceView& view, const ServiceLinks& links, cons
   json["reason"] = view.reason;
   json["overlays"] = overlays_json(view.overlays);
   json["maintenance"] = view.maintenance;
+  json["maintenance_until"] = optional_moment(view.maintenance_until, moment);
   json["target"] = view.target;
   json["decision"] = view.decision;
   json["phase"] = view.phase;
-  json["next_attempt"] = view.next_attempt ? Json(moment.wall(*view.next_attempt)) : Json(nullptr);
+  json["next_attempt"] = optional_moment(view.next_attempt, moment);
   json["budget_remaining"] = view.budget_remaining;
   json["restarts"] = view.restarts;
   json["incident"] = links.incident.empty() ? Json(nullptr) : Json(links.incident);

@@ -113,7 +113,8 @@ def test_changes_need_the_token_and_our_own_page(served):
     own = f"http://127.0.0.1:{served.port}"
     assert status_of(served.call("POST", path, body, TOKEN, Origin=own)) == 200
     listed = served.call("GET", path)[1]["maintenance"]
-    assert len(listed) == 1 and "gone" in listed[0]["service"]
+    assert len(listed) == 1 and "gone" in listed[0]["service"] and listed[0]["until"]
+    assert re.search(r"; in maintenance: asked for, .* left, until 20\d\d-", served.cli("status").stdout)
     assert status_of(served.call("POST", path, {"service": "shop/gone", "end": True}, TOKEN)) == 200
     for method, there, what in [("POST", "/api/v1/alerts/test", {"receiver": "nobody"}),
                                 ("DELETE", "/api/v1/silences/01ARZ3NDEKTSV4RRFFQ69G5FAV", None),

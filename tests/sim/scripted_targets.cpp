@@ -353,6 +353,8 @@ TEST_CASE("an open window keeps what it covers from being healed, and closes by 
   s.run(10s);
   s.feed(SetWindows{{{"backup", {"shop/d*"}, 1h}}});
   CHECK(s.view("db").overlays.maintenance);
+  CHECK(s.view("db").maintenance_until == s.now() + 1h);
+  CHECK_FALSE(s.view("web").maintenance_until);
   CHECK(s.view("db").maintenance.find("backup") != std::string::npos);
   CHECK_FALSE(s.view("web").overlays.maintenance);
   CHECK(s.count(NoticeKind::maintenance) == 1);
@@ -381,6 +383,26 @@ TEST_CASE("a window covers services that come while it is open, until it is take
   CHECK(s.count(NoticeKind::maintenance_ended) == 1);
 }
 
+TEST_CASE("of a window and of what was asked for, what ends later is told") {
+  Script s;
+  s.feed(SetWindows{{{"night", {"*"}, 1h}}});
+  s.feed(many(1));
+  const auto ends = [&s] { return s.view("t0").maintenance_until.value_or(Time{}) - s.now(); };
+  const auto key = s.view("t0").key;
+  CHECK(ends() == 1h);
+  s.feed(SetMaintenance{key, 10min});
+  CHECK(ends() == 1h);
+  CHECK(s.view("t0").maintenance == "window night, 1 h left");
+  s.feed(SetMaintenance{key, 2h});
+  CHECK(ends() == 2h);
+  CHECK(s.view("t0").maintenance == "asked for, 2 h left");
+  s.run(90min);
+  CHECK(ends() == 30min);
+  s.feed(SetMaintenance{key, 0s});
+  CHECK_FALSE(s.view("t0").maintenance_until);
+  CHECK(s.view("t0").maintenance.empty());
+}
+
 // --- recreation
 
 TEST_CASE("while Compose recreates a container its failures are not told") {
@@ -394,6 +416,7 @@ TEST_CASE("while Compose recreates a container its failures are not told") {
   s.run(100ms);
   CHECK(s.view("web").overlays.maintenance);
   CHECK(s.view("web").maintenance.find("recreated") != std::string::npos);
+  CHECK_FALSE(s.view("web").maintenance_until);
   CHECK(s.count(NoticeKind::recreating) == 1);
   s.turns(old, EngineHealth::unhealthy);  // it is being shut down
   s.run(8s);

@@ -79,7 +79,7 @@ export function household() {
     service('shop', 'web', 'unhealthy', {since: 188, reason: 'its upstream answers 502', decision: 'waits for shop/api, which it needs', incident: api.id, depends_on: ['shop/api/1']}),
     service('shop', 'db'), service('shop', 'cache'),
     service('shop', 'worker', 'healthy', {depends_on: ['shop/db/1', 'shop/api/1']}), service('shop', 'worker', 'healthy', {replica: 2, depends_on: ['shop/db/1', 'shop/api/1'], since: 60}),
-    service('mail', 'smtp', 'healthy', {overlays: ['maintenance'], maintenance: 'asked for, 12 min left', depends_on: ['mail/spam/1', 'infra/dns/1']}),
+    service('mail', 'smtp', 'healthy', {overlays: ['maintenance'], maintenance: 'asked for, 12 min left', maintenance_until: ago(-720), depends_on: ['mail/spam/1', 'infra/dns/1']}),
     service('mail', 'imap', 'healthy', {overlays: ['flapping'], restarts: 4}), service('mail', 'spam', 'degraded', {since: 1260, reason: 'answers within 2.4 s, slower than 1 s', decision: 'degraded services are not restarted: heal.on', depends_on: ['infra/dns/1']}),
     service('infra', 'dns'), service('infra', 'proxy', 'healthy', {depends_on: ['infra/dns/1']}), service('infra', 'metrics'),
     service('infra', 'backup', 'quarantined', {since: 7390, reason: 'exit status 1 after every start: cannot open /var/backup/repo', decision: 'quarantined: one trial restart each hour', next_attempt: new Date(Date.now() + 2_900_000).toISOString(), budget_remaining: 0, restarts: 6, incident: backup.id}),

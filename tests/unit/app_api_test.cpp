@@ -159,6 +159,22 @@ TEST_CASE_METHOD(Fixture, "unknown paths and methods") {
   CHECK(response.status == 405);
 }
 
+TEST_CASE_METHOD(Fixture, "maintenance is told with its end") {
+  services[0].overlays.maintenance = true;
+  services[0].maintenance = "asked for, 2 min left";
+  services[0].maintenance_until = core::Time{190s};
+  services[1].overlays.maintenance = true;
+  services[1].maintenance = "being recreated, 10 s left";
+  const auto list = Json::parse(get("/api/v1/maintenance").body).at("maintenance");
+  REQUIRE(list.size() == 2);
+  CHECK(list[0].at("until") == "2023-11-14T22:15:20.000Z");
+  CHECK(list[0].at("reason") == "asked for, 2 min left");
+  CHECK(list[1].at("until").is_null());
+  const auto shown = Json::parse(get("/api/v1/services").body).at("services");
+  CHECK(shown[0].at("maintenance_until") == "2023-11-14T22:15:20.000Z");
+  CHECK(shown[1].at("maintenance_until").is_null());
+}
+
 TEST_CASE_METHOD(Fixture, "maintenance over the Unix socket") {
   CHECK(post(R"({"service":"shop/web/2","for":"30m"})", true).status == 200);
   CHECK(post(R"({"service":"shop/web/2","end":true})", true).status == 200);

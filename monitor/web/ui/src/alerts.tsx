@@ -141,7 +141,7 @@ function Maintenance() {
   return (
     <Panel title="In maintenance">
       {list.length === 0 ? <Empty>No service is in maintenance.</Empty> : (
-        <ul class="names">{list.map((one) => <li key={one.full_name}><Shape of={one.state} size={13} /><a href={to('service', one.full_name)}>{shortName(one.full_name)}</a> <span class="when">{one.maintenance}</span></li>)}</ul>
+        <ul class="names">{list.map((one) => <li key={one.full_name}><Shape of={one.state} size={13} /><a href={to('service', one.full_name)}>{shortName(one.full_name)}</a> <span class="when">{one.maintenance}{one.maintenance_until ? <>, until <At time={one.maintenance_until} /></> : null}</span></li>)}</ul>
       )}
     </Panel>
   );

@@ -64,7 +64,7 @@ function Head({service}: {service: Service}) {
         <dt>{fine ? 'Now' : 'Why'}</dt><dd>{sentence(service.reason) || (fine ? 'All checks pass' : 'Not known yet')}</dd>
         {did ? <><dt>Done</dt><dd>{sentence(did.text)}{did.result && did.result !== 'done' ? `: ${did.result}` : ''} <span class="when">at <At time={did.time} /></span></dd></> : null}
         <dt>Next</dt><dd><Next service={service} /></dd>
-        {service.maintenance ? <><dt>Maintenance</dt><dd>{sentence(service.maintenance)}</dd></> : null}
+        {service.maintenance ? <><dt>Maintenance</dt><dd>{sentence(service.maintenance)}{service.maintenance_until ? <>, until <At time={service.maintenance_until} /></> : null}</dd></> : null}
         {service.incident ? <><dt>Incident</dt><dd><a href={to('incident', service.incident)}>What happened</a></dd></> : null}
       </dl>
     </section>

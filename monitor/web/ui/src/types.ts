@@ -15,6 +15,7 @@ export interface Service {
   reason: string;
   overlays: string[];
   maintenance?: string;
+  maintenance_until?: string | null;
   target?: boolean;
   decision: string;
   phase?: string;
