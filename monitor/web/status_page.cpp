@@ -62,24 +62,20 @@ void LineTally::Count::add(core::Time since) {
 }
 
 void LineTally::add(const core::ServiceView& view) {
-  if (view.overlays.maintenance) {
+  using enum core::State;
+  const bool runs = !view.overlays.paused;
+  if (view.overlays.maintenance)
     ++maintained_;
-  } else if (view.overlays.blind) {
+  else if (view.overlays.blind || view.state == unknown || view.state == starting)
     ++unknown_;
-  } else if (view.state == core::State::stopped) {
+  else if (view.state == stopped)
     stopped_.add(view.since);
-  } else if (view.overlays.paused) {
-    down_.add(view.since);
-  } else if (view.state == core::State::healthy) {
+  else if (runs && view.state == healthy)
     up_.add(view.since);
-  } else if (view.state == core::State::degraded) {
+  else if (runs && view.state == degraded)
     degraded_.add(view.since);
-  } else if (view.state == core::State::unhealthy || view.state == core::State::recovering ||
-             view.state == core::State::quarantined) {
+  else
     down_.add(view.since);
-  } else {
-    ++unknown_;
-  }
 }
 
 PublicState LineTally::state() const {
