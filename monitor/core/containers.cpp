@@ -263,11 +263,17 @@ void Core::Impl::accept_facts(Container& c, const ContainerFacts& facts) {
     } else if (s->probes.size() != c.info->settings.probes.size()) {
       reset_probes(*s, true);
     }
-    if (c.status.run == RunState::running &&
-        (std::exchange(c.unpaused, false) || before.run == RunState::paused)) {
-      thaw_probes(*s);
+    const bool thawed = c.status.run == RunState::running &&
+                        (std::exchange(c.unpaused, false) || before.run == RunState::paused);
+    if (thawed) thaw_probes(*s);
+    const bool unchecked = health_unchecked(c.status, *c.info);
+    if (unchecked) {
+      // No event tells that it fails again: for the Engine it is unhealthy already.
+      const auto& check = *c.info->health_check;
+      s->stale_check = std::min(s->stale_check, after(now_, check.interval + check.timeout + 1s));
     }
-    if (c.status.health_stale && !s->stale_told) {
+    // Of a paused one the last result is as old as the pause.
+    if (c.status.health_stale && !s->stale_told && !unchecked && !thawed) {
       s->stale_told = true;
       tell(*s, NoticeKind::health_stale,
            "the Engine has stopped checking the health of " + s->name +

@@ -83,7 +83,10 @@ void judge_running(const JudgementInput& in, Judgement& out) {
     case EngineHealth::healthy: break;
     case EngineHealth::starting: starting = starting || !probes_pass; break;
     case EngineHealth::unhealthy:
-      if (in.in_grace) {
+      if (in.unchecked) {
+        out.unchecked = true;
+        starting = starting || !probes_pass;
+      } else if (in.in_grace) {
         starting = true;
       } else {
         out.failures.unhealthy = true;
@@ -99,7 +102,7 @@ void judge_running(const JudgementInput& in, Judgement& out) {
   }
   if (starting) {
     out.state = State::starting;
-    out.reason = "starting";
+    out.reason = out.unchecked ? "its health check has not run since it was paused" : "starting";
   } else if (unknown) {
     out.state = State::unknown;
     out.reason = "not probed yet";
@@ -127,6 +130,11 @@ bool Purpose::on_purpose(int exit_code, bool oom_killed) const {
   if (exit_code == 0) return true;
   if (die_seen) return false;
   return !oom_killed && (exit_code == 130 || exit_code == 137 || exit_code == 143);
+}
+
+bool health_unchecked(const ContainerStatus& status, const ContainerInfo& info) {
+  return status.run == RunState::running && status.health == EngineHealth::unhealthy &&
+         info.health_check && status.failing_streak < info.health_check->retries;
 }
 
 Judgement judge(const JudgementInput& in) {

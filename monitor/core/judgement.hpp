@@ -13,6 +13,9 @@
 //   paused                               as before, overlay `paused`
 //   running:
 //     health check unhealthy             unhealthy; starting within the start grace
+//     not checked since it was paused    as before when that was healthy or degraded, else
+//     starting;
+//                                        probes judge
 //     a probe fails                      unhealthy; starting within the start grace until it has
 //     passed once in this run health check starting              starting; but healthy once all
 //     probes pass (there is at least one) a probe not yet known              starting in a run that
@@ -65,6 +68,7 @@ struct Judgement {
   State state = State::unknown;
   FailureSet failures{.unhealthy = false, .probe = false, .exited = false};  // which failures stand
   bool policy_acts = false;  // the Engine's restart policy is at work
+  bool unchecked = false;    // the health check has not run since it was paused
   std::string reason;
   ProbeReason probe_reason = ProbeReason::none;
   bool failing() const { return failures.unhealthy || failures.probe || failures.exited; }
@@ -77,7 +81,13 @@ struct JudgementInput {
   Purpose purpose;
   bool in_grace = false;
   bool run_seen_from_start = false;
+  bool unchecked = false;  // see health_unchecked
 };
+
+/// The Engine calls whatever it pauses unhealthy, and leaves it at that until a check has passed;
+/// measured on 20.10 and 28.2. Only `retries` failures in a row, which a pause does not touch, make
+/// it so: a running container with fewer has not been checked since.
+bool health_unchecked(const ContainerStatus& status, const ContainerInfo& info);
 
 Judgement judge(const JudgementInput& input);
 

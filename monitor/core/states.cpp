@@ -47,7 +47,8 @@ Judgement Core::Impl::judge_now(const Service& s) const {
                 .probes = inputs,
                 .purpose = c->purpose,
                 .in_grace = now_ < after(c->run_began, start_grace(*c->info)),
-                .run_seen_from_start = c->run_seen_from_start});
+                .run_seen_from_start = c->run_seen_from_start,
+                .unchecked = health_unchecked(c->status, *c->info)});
 }
 
 // Judges, lets healing act on it, then shows the result. The only place where a state changes, but
@@ -104,6 +105,7 @@ State Core::Impl::state_of(const Service& s, const Judgement& j) const {
            : s.quarantined    ? State::quarantined
                               : State::unhealthy;
   if (failing) return s.quarantined ? State::quarantined : State::unhealthy;
+  if (j.unchecked && j.state == State::starting && well(s.state)) return s.state;
   return j.state;
 }
 

@@ -25,8 +25,7 @@ def test_a_restart_asked_for_is_done_once_and_verified(rig):
 
 
 def test_what_is_paused_is_not_restarted_what_is_stopped_is_started(rig):
-    # What its health check said while it was paused would have it healed, which is another matter.
-    web = rig.healthy("web", labels={"sentinel.heal": "none"})
+    web = rig.healthy("web")
     monitor = rig.monitor()
     monitor.wait_state(web.name, "healthy")
     web.pause()
@@ -35,6 +34,9 @@ def test_what_is_paused_is_not_restarted_what_is_stopped_is_started(rig):
     assert refused.returncode == 1
     assert refused.stderr == f"sentinel: {web.name} cannot be restarted now: it is paused\n"
     web.unpause()
+    # The Engine calls unhealthy what it has paused, until a check has passed: that is no illness.
+    eventually(lambda: web.inspect()["State"]["Health"]["Status"] == "healthy", "a check has passed", 20)
+    assert rig.recorder.count(web, "kill") == 0
     web.stop()
     monitor.wait_state(web.name, "stopped")
     done = monitor.post(f"/api/v1/services/{web.name}/restart", {"by": "a test"})

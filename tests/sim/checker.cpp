@@ -275,9 +275,13 @@ void Checker::check_first(const core::Operate& operate, Op& op, const Container&
     return fail(index, now, "an operation without a fresh inspect before it");
   }
   const bool probed = !truth.info->settings.probes.empty();
-  const bool says_well =
-      s.status.run == RunState::running && (s.status.health == core::EngineHealth::healthy ||
-                                            s.status.health == core::EngineHealth::none);
+  // Not core's own rule: it is what is looked at here.
+  const auto& check = truth.info->health_check;
+  const bool unchecked = s.status.health == core::EngineHealth::unhealthy && check &&
+                         s.status.failing_streak < check->retries;
+  const bool says_well = s.status.run == RunState::running &&
+                         (s.status.health == core::EngineHealth::healthy ||
+                          s.status.health == core::EngineHealth::none || unchecked);
   if (says_well && !probed && !op.intent.asked)
     return fail(index, now, "an operation although the inspect says that it is well");
   if (says_well && !op.intent.asked && !probes_lie_ && truth.serving &&

@@ -195,7 +195,7 @@ void EngineModel::arm_check(Index container, Time now) {
   Container& c = containers_[container];
   if (!c.info->health_check || c.checking || c.run != RunState::running) return;
   const bool settled = c.serving ? c.health == EngineHealth::healthy && c.streak == 0
-                                 : c.health == EngineHealth::unhealthy;
+                                 : c.streak >= c.info->health_check->retries;
   if (settled) return;
   const Duration interval = c.info->health_check->interval;
   const auto round = (now - c.started) / interval + 1;
@@ -305,6 +305,8 @@ bool EngineModel::pause(Index container, Time now) {
   if (!c.exists || c.run != RunState::running || !c.tasks.empty()) return false;
   c.run = RunState::paused;
   c.paused_at = now;
+  // Whatever the last check said, and without an event; see core/judgement.hpp.
+  if (c.health != EngineHealth::none) c.health = EngineHealth::unhealthy;
   emit(container, HintKind::pause, Cause::person);
   return true;
 }

@@ -82,8 +82,14 @@ void Script::hint(const ContainerId& id, HintKind kind) {
   if (!deaf && core_.engine_up()) feed(Hint{id, kind});
 }
 
-void Script::turns(const ContainerId& id, EngineHealth health) {
+void Script::set_health(const ContainerId& id, EngineHealth health) {
   status(id).health = health;
+  const auto& check = containers_.at(id).info->health_check;
+  status(id).failing_streak = health == EngineHealth::unhealthy && check ? check->retries : 0;
+}
+
+void Script::turns(const ContainerId& id, EngineHealth health) {
+  set_health(id, health);
   if (health == EngineHealth::healthy) hint(id, HintKind::healthy);
   if (health == EngineHealth::unhealthy) hint(id, HintKind::unhealthy);
 }
@@ -101,6 +107,7 @@ void Script::starts(const ContainerId& id) {
   model.started = now_;
   model.status.run = RunState::running;
   model.status.health = model.info->health_check ? EngineHealth::starting : EngineHealth::none;
+  model.status.failing_streak = 0;
   model.status.exit_code = 0;
   model.status.oom_killed = false;
   model.status.started_at = engine_epoch + now_.time_since_epoch().count();
@@ -115,6 +122,8 @@ void Script::stopped_by_person(const ContainerId& id, int code) {
 
 void Script::paused(const ContainerId& id) {
   status(id).run = RunState::paused;
+  // With its failures in a row as they were.
+  if (status(id).health != EngineHealth::none) status(id).health = EngineHealth::unhealthy;
   hint(id, HintKind::pause);
 }
 

@@ -44,6 +44,8 @@ class Script {
   // --- what happens to containers, with the Engine's events in their order
   // --------------------------------------------
   void turns(const ContainerId& id, EngineHealth health);
+  /// Without an event.
+  void set_health(const ContainerId& id, EngineHealth health);
   void exits(const ContainerId& id, int code, bool oom = false);
   void starts(const ContainerId& id);
   void stopped_by_person(const ContainerId& id, int code = 143);

@@ -103,7 +103,7 @@ TEST_CASE("our process is killed before the operation was sent: taken up, once")
 
   Script s{{}, before.restored()};
   const auto same = s.add("web");
-  s.status(same).health = EngineHealth::unhealthy;
+  s.set_health(same, EngineHealth::unhealthy);
   s.status(same).started_at = before.kept.begin()->second.started_at;
   s.connect();
   s.run(2min);
@@ -183,7 +183,7 @@ TEST_CASE("quarantine and its trial survive a restart of the process") {
 
   Script s{{}, before.restored()};
   const auto same = s.add("web", tight);
-  s.status(same).health = EngineHealth::unhealthy;
+  s.set_health(same, EngineHealth::unhealthy);
   s.connect();
   s.run(40min);
   CHECK(s.operations.empty());
@@ -358,7 +358,7 @@ TEST_CASE("a long pause of our process is no burst of restarts") {
   s.run(1s);
   s.deaf = true;
   for (const auto& id : ids) {
-    s.status(id).health = EngineHealth::unhealthy;
+    s.set_health(id, EngineHealth::unhealthy);
   }
   s.deaf = false;
   Actions actions;

@@ -40,6 +40,40 @@ TEST_CASE("paused while a restart is pending: left alone until it is unpaused") 
   CHECK(s.sent(web) == 1);
 }
 
+TEST_CASE("what a pause calls unhealthy is not healed before a check has said so") {
+  Script s;
+  const auto web = s.add("web");
+  s.connect();
+  s.run(1min);
+  const auto before = s.transitions.size();
+  s.paused(web);
+  s.run(1h);
+  s.unpaused(web);
+  SECTION("a check passes, late") {
+    s.run(20min);
+    CHECK(s.operations.empty());
+    CHECK(s.state("web") == State::healthy);
+    CHECK(s.view("web").reason == "its health check has not run since it was paused");
+    s.turns(web, EngineHealth::healthy);
+    s.run(1s);
+    CHECK(s.view("web").reason == "health check passes");
+    CHECK(s.transitions.size() == before);
+  }
+  SECTION("checks fail, of which no event tells") {
+    s.run(10s);
+    s.set_health(web, EngineHealth::unhealthy);
+    s.run(2min);
+    CHECK(s.sent(web) == 1);
+  }
+  SECTION("it is restarted by others: what it was paused with is over") {
+    s.starts(web);
+    s.run(5s);
+    s.turns(web, EngineHealth::unhealthy);
+    s.run(1s);
+    CHECK(s.sent(web) == 1);
+  }
+}
+
 TEST_CASE("stopped by hand while a restart is pending: stays stopped") {
   Script s;
   const auto web = pending(s);
@@ -164,7 +198,7 @@ TEST_CASE("maintenance can be ended early and survives a restart of the process"
 
   Script again{{}, s.restored()};
   const auto same = again.add("web");
-  again.status(same).health = EngineHealth::unhealthy;
+  again.set_health(same, EngineHealth::unhealthy);
   again.connect();
   again.run(1h);
   CHECK(again.operations.empty());

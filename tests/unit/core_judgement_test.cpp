@@ -16,6 +16,7 @@ struct Subject {
   Purpose purpose;
   bool in_grace = false;
   bool seen_from_start = false;
+  bool unchecked = false;
   std::vector<ProbeInput> probes;
   ProbeSpec spec{.name = "http", .url = {}, .host = {}};
   std::string sentence = "connection refused";
@@ -40,7 +41,8 @@ struct Subject {
                   .probes = own,
                   .purpose = purpose,
                   .in_grace = in_grace,
-                  .run_seen_from_start = seen_from_start});
+                  .run_seen_from_start = seen_from_start,
+                  .unchecked = unchecked});
   }
 };
 
@@ -180,6 +182,37 @@ TEST_CASE("created, removing, dead and absent containers are stopped") {
     CHECK(s.judged().state == State::stopped);
   }
   CHECK(judge({}).state == State::stopped);
+}
+
+TEST_CASE("what was not checked since a pause is not failing, and its probes judge") {
+  auto s = with(EngineHealth::unhealthy);
+  s.unchecked = true;
+  CHECK(s.judged().state == State::starting);
+  CHECK(s.judged().unchecked);
+  CHECK_FALSE(s.judged().failing());
+  CHECK(s.judged().reason == "its health check has not run since it was paused");
+  CHECK(s.probe(Verdict::pass).judged().state == State::healthy);
+  CHECK(s.probe(Verdict::fail).judged().failures.probe);
+}
+
+TEST_CASE("only as many failures in a row as its retries make a running container unhealthy") {
+  ContainerInfo info;
+  ContainerStatus status;
+  status.run = RunState::running;
+  status.health = EngineHealth::unhealthy;
+  CHECK_FALSE(health_unchecked(status, info));  // retries unknown: the Engine is believed
+  info.health_check = HealthCheck{};
+  CHECK(health_unchecked(status, info));
+  status.failing_streak = 2;
+  CHECK(health_unchecked(status, info));
+  status.failing_streak = 3;
+  CHECK_FALSE(health_unchecked(status, info));
+  status.failing_streak = 0;
+  status.health = EngineHealth::healthy;
+  CHECK_FALSE(health_unchecked(status, info));
+  status.health = EngineHealth::unhealthy;
+  status.run = RunState::paused;
+  CHECK_FALSE(health_unchecked(status, info));
 }
 
 TEST_CASE("a reason is bounded and cut between characters") {
