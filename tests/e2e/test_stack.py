@@ -180,6 +180,67 @@ def test_the_failover_leaves_a_server_that_hangs_and_takes_it_back(stack):
                "the fall is an incident of the monitor", 90, 0.5)
 
 
+TOKEN = "a-token-of-the-stack-of-some-length"
+
+
+@pytest.fixture
+def token(stack):
+    """As deploy/monitor/sentinel.yaml tells people to give it one; taken away again."""
+    folder = f"{stack.folder}/deploy/monitor"
+    on_host("sh", "-ec", """cd "$0"; cp sentinel.yaml before; umask 077; printf '%s\\n' "$1" >token; chown 65532 token
+            sed 's|^# token-file:|token-file:|' before >now; cat now >sentinel.yaml; rm now""", folder, TOKEN)
+    reload(stack, "token")
+    yield TOKEN
+    on_host("sh", "-ec", 'cd "$0"; cat before >sentinel.yaml; rm -f before token', folder)
+    reload(stack, "off")
+
+
+def reload(stack, wanted):
+    stack.compose("kill", "-s", "HUP", "monitor")
+    eventually(lambda: json.loads(stack.get(8090, "/api/v1/status"))["changes"] == wanted, "it was loaded anew", 20, 0.2)
+
+
+def shown(stack):
+    """What the monitor shows of the failover: whether it answers, and the state of each server."""
+    found = json.loads(stack.get(8090, "/api/v1/pools"))
+    return found["failover"]["up"], {one["name"]: one["state"] for pool in found["pools"] for one in pool["servers"]}
+
+
+def change(stack, what, **body):
+    request = urllib.request.Request(f"http://{stack.bind}:8090/api/v1/{what}", data=json.dumps(body).encode(), headers={
+        "Authorization": f"Bearer {TOKEN}", "Content-Type": "application/json"})
+    with urllib.request.urlopen(request, timeout=10) as answer:
+        return json.load(answer)
+
+
+def test_the_monitor_shows_the_pools_and_drains_through_the_failover(stack, token):
+    assert token
+    both = {"web-1": "up", "web-2": "up"}
+    eventually(lambda: shown(stack) == (True, both), lambda: f"both servers are up: {shown(stack)}", 60, 0.5)
+    web_1 = {"pool": "web", "server": "web-1"}
+    try:
+        assert change(stack, "drain", **web_1, by="a test") == web_1
+        eventually(lambda: shown(stack)[1]["web-1"] in ("draining", "drained"), lambda: str(shown(stack)), 10, 0.2)
+        assert answering(stack) == {"web-2"}
+        said = stack.compose("exec", "-T", "failover", "/usr/bin/sentinel", "status", "--json")
+        assert "a test" in said
+    finally:
+        change(stack, "ready", **web_1)
+    eventually(lambda: shown(stack) == (True, both), lambda: f"it is back: {shown(stack)}", 30, 0.2)
+    assert answering(stack) == {"web-1", "web-2"}
+    stack.compose("stop", "failover")
+    try:
+        eventually(lambda: shown(stack) == (False, both), lambda: f"it is missed: {shown(stack)}", 30, 0.5)
+        assert "there is no socket at /run/failover/failover.sock" in json.loads(stack.get(8090, "/api/v1/pools"))["failover"]["reason"]
+    finally:
+        stack.compose("start", "failover")
+    eventually(lambda: shown(stack) == (True, both), lambda: f"it answers again: {shown(stack)}", 60, 0.5)
+    # The monitor may ask and post; it cannot touch the folder.
+    mount = next(one for one in stack.inspect("monitor")["Mounts"] if one["Destination"] == "/run/failover")
+    assert mount["RW"] is False
+    eventually(lambda: stack.inspect("failover")["State"]["Health"]["Status"] == "healthy", "it is healthy", 60, 0.5)
+
+
 def test_the_failover_has_no_more_rights_than_it_needs(stack):
     failover = stack.inspect("failover")
     assert failover["HostConfig"]["NetworkMode"] == "host"
