@@ -96,7 +96,7 @@ bool answers(const sockaddr_un& address) {
 class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
  public:
   Impl(asio::io_context& context, HttpServerOptions options, HttpHandler handler)
-      : context_(context), shared_(std::make_shared<HttpServerShared>()) {
+      : context_(context), shared_(std::make_shared<HttpServerShared>(context)) {
     shared_->options = std::move(options);
     shared_->handler = std::move(handler);
   }
@@ -167,6 +167,7 @@ class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
   void stop() {
     if (shared_->stopped) return;
     shared_->stopped = true;
+    shared_->turns->stop();
     for (const auto& listener : tcp_) listener->close();
     for (const auto& listener : local_) listener->close();
     const auto connections = std::move(shared_->connections);

@@ -6,7 +6,7 @@
 //   waiting    a first byte           it -> reading; deadline -> closed
 //   reading    header, then body      a whole message -> handling; deadline, bad input -> an error
 //                                     is written, then draining
-//   handling   gzip steps             -> writing, deferred or streaming
+//   handling   its turn, then gzip    -> writing, deferred or streaming
 //   deferred   the handler's reply    it -> handling; deadline -> 503 is written; client gone ->
 //                                     closed
 //   writing    the peer to read all   sent -> waiting, or draining when this was the last answer;
@@ -31,6 +31,7 @@
 
 #include "io/http_server.hpp"
 #include "io/http_server_gzip.hpp"
+#include "io/http_turns.hpp"
 
 namespace sentinel::io {
 
@@ -46,6 +47,9 @@ class HttpConnection;
 
 /// What connections share with their server; lives until the last handler has run.
 struct HttpServerShared {
+  explicit HttpServerShared(boost::asio::io_context& context)
+      : turns{std::make_shared<HttpTurns>(context)} {}
+
   HttpServerOptions options;
   HttpHandler handler;
   HttpServerStats stats;
@@ -54,6 +58,7 @@ struct HttpServerShared {
   unsigned open_local = 0;
   std::unordered_map<AddressKey, unsigned, AddressKeyHash> per_address;
   std::unordered_map<HttpConnection*, std::shared_ptr<HttpConnection>> connections;
+  std::shared_ptr<HttpTurns> turns;
 
   /// The Date field's value (RFC 9110, 5.6.7), made once a second.
   std::string_view date();
@@ -85,6 +90,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void on_header(std::size_t length);
   void on_body();
   void handle(HttpRequest request);
+  void work_on(const HttpRequest& request);
   void answer();
   void compress();
   void defer();

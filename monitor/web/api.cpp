@@ -131,14 +131,9 @@ HttpResponse Api::read(const HttpRequest& request) {
   if (path == "/livez") return livez();
   if (path == "/readyz") return readyz();
   if (path == "/") return index_page();
-  if (path == "/metrics") {
-    HttpResponse response;
-    response.content_type = observe::metrics_content_type;
-    response.body = source_.metrics();
-    return response;
-  }
+  if (path == "/metrics") return spared_metrics_.get({}, [this] { return metrics(); });
   if (path == "/status" || path == StatusApi::path) return status_api_.page(request);
-  if (path == "/api/v1/status") return status();
+  if (path == "/api/v1/status") return spared_status_.get({}, [this] { return status(); });
   if (path == "/api/v1/services") return services(request);
   if (path == "/api/v1/decisions") return decisions(request);
   if (path == "/api/v1/engines") return engines();
@@ -163,6 +158,8 @@ HttpResponse Api::read(const HttpRequest& request) {
 }
 
 HttpResponse Api::change(const HttpRequest& request) {
+  spared_services_.forget();
+  spared_status_.forget();
   const std::string_view path = request.path;
   if (path == "/api/v1/maintenance")
     return request.method == "POST" ? maintenance(request) : not_allowed("GET, HEAD, POST");
@@ -198,12 +195,24 @@ HttpResponse Api::readyz() const {
   return json_response({{"status", "not ready"}, {"reasons", std::move(reasons)}}, 503);
 }
 
+HttpResponse Api::metrics() const {
+  HttpResponse response;
+  response.content_type = observe::metrics_content_type;
+  response.body = source_.metrics();
+  return response;
+}
+
 HttpResponse Api::status() const {
   return json_response(
       status_json(source_.process(), source_.services(), live_.listeners(), live_.stats()));
 }
 
 HttpResponse Api::services(const HttpRequest& request) {
+  return unless_known(request,
+                      spared_services_.get(request.query, [&] { return made_services(request); }));
+}
+
+HttpResponse Api::made_services(const HttpRequest& request) {
   const auto limit = limit_of(request, most_services, most_services);
   if (!limit) return io::http_problem(400, limit.error());
   const std::string after = request.parameter("after").value_or("");
@@ -238,7 +247,7 @@ HttpResponse Api::services(const HttpRequest& request) {
   if (!begun) return io::http_problem(400, "after: no service is called so any more; begin anew");
   body += "],\"next\":" + dump_line(more ? Json(last) : Json(nullptr)) + "}\n";
   seed += more ? "+" : "";
-  return tagged_response(request, std::move(body), seed);
+  return tagged_response({}, std::move(body), seed);
 }
 
 /// A name that is a service's own as a whole comes before the views of another.

@@ -14,6 +14,7 @@
 #include "web/live.hpp"
 #include "web/pools_api.hpp"
 #include "web/sources.hpp"
+#include "web/spared.hpp"
 #include "web/status_api.hpp"
 
 namespace sentinel::web {
@@ -48,6 +49,8 @@ class Api {
   io::HttpResponse readyz() const;
   io::HttpResponse status() const;
   io::HttpResponse services(const io::HttpRequest& request);
+  io::HttpResponse made_services(const io::HttpRequest& request);
+  io::HttpResponse metrics() const;
   io::HttpResponse service(std::string_view name);
   io::HttpResponse below_services(const io::HttpRequest& request);
   io::HttpResponse decisions(const io::HttpRequest& request) const;
@@ -64,6 +67,9 @@ class Api {
   HistoryBackend history_;
   FailoverBackend failover_;
   Guard guard_;
+  Spared spared_status_;
+  Spared spared_services_;
+  Spared spared_metrics_;
   Live live_;
   HistoryApi history_api_;
   AlertsApi alerts_api_;

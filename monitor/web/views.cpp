@@ -244,12 +244,18 @@ HttpResponse tagged_response(const HttpRequest& request, std::string body, std::
   HttpResponse response;
   response.headers.emplace_back("ETag", tag);
   response.headers.emplace_back("Cache-Control", cache_control);
-  if (tag_matches(request.field("If-None-Match"), tag)) {
-    response.status = 304;
-    return response;
-  }
   response.content_type = "application/json";
   response.body = std::move(body);
+  return unless_known(request, std::move(response));
+}
+
+HttpResponse unless_known(const HttpRequest& request, HttpResponse response) {
+  const auto tag = std::ranges::find(response.headers, "ETag", &io::HttpFields::value_type::first);
+  if (tag == response.headers.end() || !tag_matches(request.field("If-None-Match"), tag->second))
+    return response;
+  response.status = 304;
+  response.content_type = HttpResponse{}.content_type;
+  response.body.clear();
   return response;
 }
 

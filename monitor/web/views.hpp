@@ -52,6 +52,8 @@ std::string dump_line(const nlohmann::ordered_json& json);
 io::HttpResponse json_response(const nlohmann::ordered_json& json, unsigned status = 200);
 /// Whether an If-None-Match names this tag, weak or strong (RFC 9110, 13.1.2).
 bool tag_matches(std::string_view given, std::string_view tag);
+/// 304 without a body when the request names the answer's ETag.
+io::HttpResponse unless_known(const io::HttpRequest& request, io::HttpResponse response);
 /// With an ETag made of `seed`, or 304 when the client has that already.
 io::HttpResponse tagged_response(const io::HttpRequest& request, std::string body,
                                  std::string_view seed,

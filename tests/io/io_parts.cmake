@@ -4,6 +4,7 @@ sentinel_test(io_http_test io LINK sentinel_io SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/http_server_test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/http_server_limits_test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/http_server_later_test.cpp
+  ${CMAKE_CURRENT_LIST_DIR}/http_turns_test.cpp
   ${CMAKE_CURRENT_LIST_DIR}/local_client_test.cpp)
 sentinel_test(io_probe_test io LINK sentinel_io SOURCES
   ${CMAKE_CURRENT_LIST_DIR}/http_probe_answer_test.cpp
