@@ -7,6 +7,7 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <array>
 #include <boost/asio/io_context.hpp>
 #include <boost/asio/ip/tcp.hpp>
 #include <boost/asio/ip/v6_only.hpp>
@@ -16,6 +17,7 @@
 #include <charconv>
 #include <chrono>
 #include <cstring>
+#include <ctime>
 #include <format>
 
 #include "io/http_server_connection.hpp"
@@ -92,6 +94,24 @@ bool answers(const sockaddr_un& address) {
 }
 
 }  // namespace
+
+std::string_view HttpServerShared::date() {
+  const auto second = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
+  if (const auto count = second.time_since_epoch().count(); count != date_second_) {
+    static constexpr std::array days{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+    static constexpr std::array months{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+    const auto time = static_cast<std::time_t>(count);
+    std::tm parts{};
+    ::gmtime_r(&time, &parts);
+    date_ = std::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT",
+                        days.at(static_cast<std::size_t>(parts.tm_wday)), parts.tm_mday,
+                        months.at(static_cast<std::size_t>(parts.tm_mon)), parts.tm_year + 1900,
+                        parts.tm_hour, parts.tm_min, parts.tm_sec);
+    date_second_ = count;
+  }
+  return date_;
+}
 
 class HttpServer::Impl : public std::enable_shared_from_this<Impl> {
  public:

@@ -7,7 +7,6 @@
 #include <boost/beast/http/empty_body.hpp>
 #include <boost/beast/http/parser.hpp>
 #include <chrono>
-#include <ctime>
 #include <exception>
 #include <format>
 #include <utility>
@@ -108,24 +107,6 @@ HttpResponse busy(std::string_view detail) {
 bool bodiless(unsigned status) { return status < 200 || status == 204 || status == 304; }
 
 }  // namespace
-
-std::string_view HttpServerShared::date() {
-  const auto second = std::chrono::floor<std::chrono::seconds>(std::chrono::system_clock::now());
-  if (const auto count = second.time_since_epoch().count(); count != date_second_) {
-    static constexpr std::array days{"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-    static constexpr std::array months{"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                       "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-    const auto time = static_cast<std::time_t>(count);
-    std::tm parts{};
-    ::gmtime_r(&time, &parts);
-    date_ = std::format("{}, {:02} {} {:04} {:02}:{:02}:{:02} GMT",
-                        days.at(static_cast<std::size_t>(parts.tm_wday)), parts.tm_mday,
-                        months.at(static_cast<std::size_t>(parts.tm_mon)), parts.tm_year + 1900,
-                        parts.tm_hour, parts.tm_min, parts.tm_sec);
-    date_second_ = count;
-  }
-  return date_;
-}
 
 HttpConnection::HttpConnection(Socket socket, std::shared_ptr<HttpServerShared> shared,
                                std::optional<AddressKey> address)
