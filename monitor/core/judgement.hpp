@@ -13,9 +13,7 @@
 //   paused                               as before, overlay `paused`
 //   running:
 //     health check unhealthy             unhealthy; starting within the start grace
-//     not checked since it was paused    as before when that was healthy or degraded, else
-//     starting;
-//                                        probes judge
+//     not checked since it was paused    as before if that was well, else starting; probes judge
 //     a probe fails                      unhealthy; starting within the start grace until it has
 //     passed once in this run health check starting              starting; but healthy once all
 //     probes pass (there is at least one) a probe not yet known              starting in a run that

@@ -98,12 +98,6 @@ bool sendable(const std::pair<std::string, std::string>& field) {
          std::ranges::none_of(field.second, bad);
 }
 
-HttpResponse busy(std::string_view detail) {
-  HttpResponse response = http_problem(503, detail);
-  response.headers.emplace_back("Retry-After", "5");
-  return response;
-}
-
 bool bodiless(unsigned status) { return status < 200 || status == 204 || status == 304; }
 
 }  // namespace
@@ -294,19 +288,21 @@ void HttpConnection::handle(HttpRequest request) {
   timer_.cancel();
   ++armed_;
   ++shared_->stats.requests;
-  if (!address_) {  // whoever may open the socket waits for nobody
-    work_on(request);
-    return;
-  }
-  shared_->turns->take([self = shared_from_this(), request = std::move(request), asked = now()] {
+  in_turn([self = shared_from_this(), request = std::move(request), asked = now()] {
     if (self->state_ != State::handling) return;
-    if (now() - asked > self->shared_->options.answer_deadline) {
-      ++self->shared_->stats.late_answers;
-      self->respond(busy("too many ask at once"));
-      return;
-    }
-    self->work_on(request);
+    if (now() - asked > self->shared_->options.answer_deadline)
+      self->on_no_reply();
+    else
+      self->work_on(request);
   });
+}
+
+/// Whoever may open the Unix socket waits for nobody.
+void HttpConnection::in_turn(HttpTurns::Work work) {
+  if (address_)
+    shared_->turns->take(std::move(work));
+  else
+    work();
 }
 
 void HttpConnection::work_on(const HttpRequest& request) {
@@ -342,19 +338,14 @@ void HttpConnection::answer() {
 
 void HttpConnection::compress() {
   switch (gzip_->step()) {
-    case GzipCompressor::Progress::more: {
+    case GzipCompressor::Progress::more:
       // Never at once: between two steps the loop goes round.
       asio::post(socket_.get_executor(), [self = shared_from_this()] {
-        auto next = [self] {
+        self->in_turn([self] {
           if (self->state_ == State::handling) self->compress();
-        };
-        if (self->address_)
-          self->shared_->turns->take(std::move(next));
-        else
-          next();
+        });
       });
       return;
-    }
     case GzipCompressor::Progress::done:
       response_.body = gzip_->take();
       response_.headers.emplace_back("Content-Encoding", "gzip");

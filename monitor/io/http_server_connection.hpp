@@ -90,6 +90,7 @@ class HttpConnection : public std::enable_shared_from_this<HttpConnection> {
   void on_header(std::size_t length);
   void on_body();
   void handle(HttpRequest request);
+  void in_turn(HttpTurns::Work work);
   void work_on(const HttpRequest& request);
   void answer();
   void compress();

@@ -165,8 +165,10 @@ HttpResponse Api::change(const HttpRequest& request) {
     return request.method == "POST" ? maintenance(request) : not_allowed("GET, HEAD, POST");
   if (path.starts_with("/api/v1/alerts") || path.starts_with("/api/v1/silences"))
     return alerts_api_.change(request);
-  if (path == drain_path || path == ready_path)
-    return pools_api_.change(request, path == drain_path);
+  if (path == drain_path || path == ready_path) {
+    return request.method == "POST" ? pools_api_.change(request, path == drain_path)
+                                    : not_allowed("POST");
+  }
   if (path.starts_with(services_prefix)) return act(request);
   if (known(path)) return not_allowed("GET, HEAD");
   return io::http_problem(404, "nothing is here; / lists what there is");

@@ -98,11 +98,6 @@ HttpResponse PoolsApi::pools() const {
 }
 
 HttpResponse PoolsApi::change(const HttpRequest& request, bool drain) {
-  if (request.method != "POST") {
-    HttpResponse response = io::http_problem(405, "expected POST");
-    response.headers.emplace_back("Allow", "POST");
-    return response;
-  }
   if (auto refusal = guard_.refuse_change(request, source_.now())) return std::move(*refusal);
   const auto given = protocol::json::parse(request.body);
   if (!given) return io::http_problem(400, "expected JSON: " + given.error().message);

@@ -1,8 +1,8 @@
 #pragma once
 
-// An answer that is costly to make, given again for twenty times as long as it took to make it: a
-// crowd of clients has a twentieth of the loop's time made of it at most, and where it is cheap it
-// is always a fresh one.
+// An answer that is costly to make, given again for twenty times as long as it took to make it, a
+// second at most: a crowd has it made in a twentieth of the loop's time, as long as that is less
+// than 50 ms a piece. Where it is cheap it is always a fresh one, and none is kept.
 
 #include <time.h>
 
@@ -31,15 +31,17 @@ class Spared {
       : clock_{std::move(clock)}, spent_{std::move(spent)} {}
 
   /// `of`: what it is made of, the request's query say. What `make` throws passes through.
-  const io::HttpResponse& get(std::string_view of, const std::function<io::HttpResponse()>& make) {
+  io::HttpResponse get(std::string_view of, const std::function<io::HttpResponse()>& make) {
     if (clock_() < until_ && of == of_) return response_;
     forget();
     const auto before = spent_();
-    response_ = make();
-    of_ = of;
-    if (const auto took = spent_() - before; took >= dear)
+    io::HttpResponse made = make();
+    if (const auto took = spent_() - before; took >= dear) {
+      response_ = made;
+      of_ = of;
       until_ = clock_() + std::min<Clock::duration>(took * times, longest);
-    return response_;
+    }
+    return made;
   }
   /// The next one is made anew.
   void forget() {

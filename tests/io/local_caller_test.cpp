@@ -71,6 +71,16 @@ struct Rig {
   }
 };
 
+/// A socket at `path` at which nobody listens yet.
+int bound_to(const std::string& path) {
+  sockaddr_un address{};
+  address.sun_family = AF_UNIX;
+  path.copy(std::data(address.sun_path), sizeof address.sun_path - 1);
+  const int fd = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+  REQUIRE(::bind(fd, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  return fd;
+}
+
 }  // namespace
 
 TEST_CASE("local caller: our own server's answers, again and again") {
@@ -111,11 +121,7 @@ TEST_CASE("local caller: nobody there, for each reason") {
   CHECK(answer.error().code == ENOENT);
   CHECK(answer.error().text == "there is no socket at " + path);
 
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  path.copy(std::data(address.sun_path), sizeof address.sun_path - 1);
-  const int dead = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  REQUIRE(::bind(dead, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  const int dead = bound_to(path);
   answer = rig.call();
   REQUIRE_FALSE(answer);
   CHECK(answer.error().code == ECONNREFUSED);
@@ -131,11 +137,7 @@ TEST_CASE("local caller: nobody there, for each reason") {
 TEST_CASE("local caller: a backlog that is full") {
   const TemporaryDirectory folder;
   const std::string path = folder.file("s");
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  path.copy(std::data(address.sun_path), sizeof address.sun_path - 1);
-  const int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  REQUIRE(::bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  const int listener = bound_to(path);
   REQUIRE(::listen(listener, 0) == 0);
   const RawClient first{path};  // nobody accepts it
   REQUIRE(first.open());
@@ -232,11 +234,7 @@ TEST_CASE("local caller: broken answers, and the next call is none the worse") {
 TEST_CASE("local caller: the other side goes away with what it was sent unread") {
   const TemporaryDirectory folder;
   const std::string path = folder.file("s");
-  sockaddr_un address{};
-  address.sun_family = AF_UNIX;
-  path.copy(std::data(address.sun_path), sizeof address.sun_path - 1);
-  const int listener = ::socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
-  REQUIRE(::bind(listener, reinterpret_cast<const sockaddr*>(&address), sizeof address) == 0);
+  const int listener = bound_to(path);
   REQUIRE(::listen(listener, 4) == 0);
   std::thread peer([listener] {
     const int one = ::accept4(listener, nullptr, nullptr, SOCK_CLOEXEC);

@@ -10,27 +10,13 @@
 #include <string>
 
 #include "app/config.hpp"
+#include "config_texts.hpp"
 
 using namespace sentinel;
 using namespace sentinel::app;
 using namespace std::chrono_literals;
 
 namespace {
-
-Diagnostics errors_of(const std::string& text) {
-  MonitorConfig config;
-  Diagnostics errors;
-  read_config_text(text, "f.yaml", {}, config, errors);
-  return errors;
-}
-
-MonitorConfig config_of(const std::string& text) {
-  MonitorConfig config;
-  Diagnostics errors;
-  read_config_text(text, "f.yaml", {}, config, errors);
-  for (const Diagnostic& error : errors) FAIL_CHECK(error.to_string());
-  return config;
-}
 
 struct File {
   explicit File(const std::string& text) { std::ofstream{path} << text; }

@@ -4,27 +4,14 @@
 #include <catch2/generators/catch_generators.hpp>
 #include <string>
 
-#include "app/config.hpp"
+#include "config_texts.hpp"
 
 using namespace sentinel;
 using namespace sentinel::app;
 
-namespace {
-
-Diagnostics errors_of(const std::string& text) {
-  MonitorConfig config;
-  Diagnostics errors;
-  read_config_text(text, "f.yaml", {}, config, errors);
-  return errors;
-}
-
-}  // namespace
-
 TEST_CASE("a status page with lines of one service and of several") {
-  MonitorConfig config;
-  CHECK_FALSE(config.status_page.any());
-  Diagnostics errors;
-  read_config_text(R"(
+  CHECK_FALSE(MonitorConfig{}.status_page.any());
+  const MonitorConfig config = config_of(R"(
 status-page:
   title: "Shop\tstatus"
   services:
@@ -34,9 +21,7 @@ status-page:
     - {service: shop/api, name: Checkout}
     - service: [mail/*, "dns"]
       name: Mail & more
-)",
-                   "f.yaml", {}, config, errors);
-  for (const Diagnostic& error : errors) FAIL_CHECK(error.to_string());
+)");
   CHECK(config.status_page.title == "Shop status");
   CHECK(config.status_page.lines ==
         std::vector<web::StatusLine>{{"web", {"shop/web"}},
@@ -47,10 +32,7 @@ status-page:
 }
 
 TEST_CASE("a title may be left out") {
-  MonitorConfig config;
-  Diagnostics errors;
-  read_config_text("status-page: {services: [web]}", "f.yaml", {}, config, errors);
-  CHECK(errors.empty());
+  const MonitorConfig config = config_of("status-page: {services: [web]}");
   CHECK(config.status_page.title == "Status");
 }
 

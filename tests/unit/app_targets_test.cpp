@@ -10,6 +10,7 @@
 #include <string>
 
 #include "app/config.hpp"
+#include "config_texts.hpp"
 #include "core/types.hpp"
 
 using namespace sentinel;
@@ -24,21 +25,6 @@ Environment environment(std::map<std::string, std::string> values) {
     if (it == values.end()) return std::nullopt;
     return it->second;
   };
-}
-
-Diagnostics errors_of(const std::string& text, const Environment& variables = {}) {
-  MonitorConfig config;
-  Diagnostics errors;
-  read_config_text(text, "f.yaml", variables, config, errors);
-  return errors;
-}
-
-MonitorConfig config_of(const std::string& text, const Environment& variables = {}) {
-  MonitorConfig config;
-  Diagnostics errors;
-  read_config_text(text, "f.yaml", variables, config, errors);
-  for (const Diagnostic& error : errors) FAIL_CHECK(error.to_string());
-  return config;
 }
 
 struct File {
