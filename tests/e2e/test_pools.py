@@ -6,22 +6,21 @@ import json
 import os
 import socket
 import socketserver
-import subprocess
 import tempfile
 import threading
 from pathlib import Path
 
 import pytest
 from support.contract import check_answer, check_schema
-from support.engine import ROOT, STATE
+from support.engine import STATE
 from support.failover_config import pool, settings
 from support.http import exchange
 from support.monitor import Watch
+from support.page import Control, browse
 from support.relay import Relay
 from support.traffic import Wrk
 from support.wait import eventually
 from test_api import TOKEN, Served, Stream, status_of
-from test_page import Control
 
 SERVER = {"name": "alpha", "pool": "web", "state": "up", "reason": "", "since": "2026-01-01T00:00:00.000Z", "for_seconds": 1,
           "in_use": True, "kept": False, "addresses": ["198.51.100.11"], "port": None, "weight": 1, "role": "active",
@@ -327,12 +326,4 @@ def test_the_page_drains_a_real_server(nat, real):
 
     with Relay(None, real.connect) as relay, Control(hold=hold, leave=lambda: held.pop().close(), start=real.again,
                                                      stop=lambda: real.failover.stop()) as control:  # pylint: disable=unnecessary-lambda
-        settings_of = {"SENTINEL_URL": f"http://127.0.0.1:{relay.port}/", "SENTINEL_TOKEN": TOKEN,
-                       "SENTINEL_CONTROL": f"http://127.0.0.1:{control.port}/"}
-        options = [part for key, value in settings_of.items() for part in ("-e", f"{key}={value}")]
-        done = subprocess.run([str(ROOT / "docker/ui/run"), "--network", "host", *options, "--", "node", "--test",
-                               "--test-reporter=spec", "tests/ui/real_pools.mjs"], env=os.environ, capture_output=True,
-                              text=True, timeout=300, check=False, stdin=subprocess.DEVNULL)
-    print(done.stdout, done.stderr)
-    assert done.returncode == 0, done.stdout[-6000:] + done.stderr[-2000:]
-    assert "fail 0" in done.stdout and "pass 3" in done.stdout, done.stdout[-3000:]
+        browse("real_pools.mjs", relay.port, control, TOKEN, 3, 300)

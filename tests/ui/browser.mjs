@@ -1,4 +1,5 @@
 // Debian's Chromium, and a page of the dashboard in it.
+import assert from 'node:assert/strict';
 import {chromium} from 'playwright-core';
 
 export const DIST = process.env.SENTINEL_UI_DIST ?? '/tmp/dist';
@@ -23,4 +24,18 @@ export async function open(browser, url, options = {}) {
     if (!request.url().startsWith(url) && !request.url().startsWith('data:')) page.faults.push(`asked ${request.url()}`);
   });
   return page;
+}
+
+/** A page of the real monitor at `url`, which counts how often it was loaded. */
+export async function openReal(browser, url, patience) {
+  const page = await open(browser, url);
+  page.setDefaultTimeout(patience);
+  page.loads = 0;
+  page.on('load', () => ++page.loads);
+  return page;
+}
+
+/** Has the test that brought the monitor do something; it answers when that is done. */
+export async function order(control, what) {
+  assert.equal((await fetch(control + what, {method: 'POST'})).status, 204);
 }

@@ -4,18 +4,16 @@ import assert from 'node:assert/strict';
 import {after, before, test} from 'node:test';
 import axe from 'axe-core';
 import {POLICY} from './api.mjs';
-import {launch, open} from './browser.mjs';
+import {launch, open, openReal, order as orderOf} from './browser.mjs';
 
 const {SENTINEL_URL: url, SENTINEL_CONTROL: control, SENTINEL_SERVICE: name, SENTINEL_TOKEN: token} = process.env;
 const PATIENCE = 90_000;  // of a healing on a busy machine
 
-const order = async (what) => assert.equal((await fetch(control + what, {method: 'POST'})).status, 204);
-let browser, page, loads = 0;
+const order = (what) => orderOf(control, what);
+let browser, page;
 before(async () => {
   browser = await launch();
-  page = await open(browser, url);
-  page.setDefaultTimeout(PATIENCE);
-  page.on('load', () => ++loads);
+  page = await openReal(browser, url, PATIENCE);
 });
 after(() => browser?.close());
 
@@ -44,7 +42,7 @@ test('it is failing, is healed and is healthy before the eyes, without a reload'
   const states = await page.evaluate(() => window.states);
   assert.deepEqual(states.filter((state) => state !== 'unhealthy'), ['healthy', 'recovering', 'healthy']);
   await page.getByRole('heading', {name: 'Everything works'}).waitFor();
-  assert.equal(loads, 1);
+  assert.equal(page.loads, 1);
 });
 
 test('everybody may see that it failed and works again, and nothing else', async () => {
@@ -75,7 +73,7 @@ test('what was decided is told in words', async () => {
   await page.locator('.head h1').getByText(name).waitFor();
   await page.locator('.entries').getByText(`estarting ${name} because: `).waitFor();
   await page.locator('.entries').getByText(/is healthy \(was unhealthy for /).waitFor();
-  assert.equal(loads, 1);
+  assert.equal(page.loads, 1);
 });
 
 test('a lost connection is said; what happened meanwhile is shown when it is back', async () => {
@@ -87,7 +85,7 @@ test('a lost connection is said; what happened meanwhile is shown when it is bac
   await page.getByRole('alert').waitFor({state: 'detached'});
   await page.locator('.entries').getByText('(restart 2 of 5)').first().waitFor();
   await page.locator('.head').getByText('healthy', {exact: true}).waitFor();
-  assert.equal(loads, 1);
+  assert.equal(page.loads, 1);
 });
 
 test('a wrong token is refused, the right one acts', async () => {
@@ -103,7 +101,7 @@ test('a wrong token is refused, the right one acts', async () => {
   await button('End it').click();
   await page.locator('.head .badge').getByText('maintenance').waitFor({state: 'detached'});
   assert.deepEqual(page.faults, []);
-  assert.equal(loads, 1);
+  assert.equal(page.loads, 1);
 });
 
 test('a restart that is asked for is done, with the reason in the history', async () => {
@@ -114,5 +112,5 @@ test('a restart that is asked for is done, with the reason in the history', asyn
   await page.locator('.entries').getByText(`estarting ${name}, as was asked for (restart 3 of 5)`).first().waitFor();
   await page.locator('.head').getByText('healthy', {exact: true}).waitFor();
   assert.deepEqual(page.faults, []);
-  assert.equal(loads, 1);
+  assert.equal(page.loads, 1);
 });

@@ -2,18 +2,16 @@
 // POSTs: /hold opens a connection to s1 that stays, /leave ends it, /stop and /start are the failover's.
 import assert from 'node:assert/strict';
 import {after, before, test} from 'node:test';
-import {launch, open} from './browser.mjs';
+import {launch, openReal, order as orderOf} from './browser.mjs';
 
 const {SENTINEL_URL: url, SENTINEL_CONTROL: control, SENTINEL_TOKEN: token} = process.env;
 const PATIENCE = 60_000;
 
-const order = async (what) => assert.equal((await fetch(control + what, {method: 'POST'})).status, 204);
-let browser, page, loads = 0;
+const order = (what) => orderOf(control, what);
+let browser, page;
 before(async () => {
   browser = await launch();
-  page = await open(browser, url);
-  page.setDefaultTimeout(PATIENCE);
-  page.on('load', () => ++loads);
+  page = await openReal(browser, url, PATIENCE);
 });
 after(() => browser?.close());
 
@@ -36,7 +34,7 @@ test('a server is drained by clicking, and its connections are counted down to n
   await order('leave');
   await state('drained');
   await row().getByText('No connection is left.').waitFor();
-  assert.equal(loads, 1);
+  assert.equal(page.loads, 1);
 });
 
 test('it is made ready, and is back', async () => {
@@ -45,7 +43,7 @@ test('it is made ready, and is back', async () => {
   await state('up');
   await page.getByText('3 servers in use of 3').waitFor();
   await page.getByRole('button', {name: 'Drain s1'}).waitFor();
-  assert.equal(loads, 1);
+  assert.equal(page.loads, 1);
 });
 
 test('that the failover does not answer is said, and what is shown is called old', async () => {
@@ -61,5 +59,5 @@ test('that the failover does not answer is said, and what is shown is called old
   await note.waitFor({state: 'detached'});
   await state('up');
   assert.deepEqual(page.faults, []);
-  assert.equal(loads, 1);
+  assert.equal(page.loads, 1);
 });

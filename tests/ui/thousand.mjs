@@ -1,7 +1,7 @@
 // The dashboard of a real monitor that watches a thousand services; tests/bench/web brings it. SENTINEL_CONTROL takes
 // POSTs of /NUMBER: that service fails. Prints one line of JSON: milliseconds to the painted list, and from each change
 // to the screen.
-import {launch, open} from './browser.mjs';
+import {launch, open, order} from './browser.mjs';
 
 const {SENTINEL_URL: url, SENTINEL_CONTROL: control, SENTINEL_TRIALS: trials, SENTINEL_SERVICES: services} = process.env;
 const PAINTS = 9;
@@ -30,8 +30,7 @@ try {
   const updates = [];
   for (let i = 1; i <= Number(trials); ++i) {
     const at = Date.now();
-    const answer = await fetch(`${control}${i}`, {method: 'POST'});
-    if (answer.status !== 204) throw new Error(`the control answered ${answer.status}`);
+    await order(control, i);
     await page.waitForFunction((count) => window.seen[count], String(i), {polling: 20});
     updates.push(await page.evaluate((count) => window.seen[count], String(i)) - at);
   }
