@@ -252,6 +252,16 @@ def test_the_failover_has_no_more_rights_than_it_needs(stack):
     assert status["NoNewPrivs"] == "1"
 
 
+@pytest.mark.parametrize("service", ["failover", "monitor"])
+def test_what_was_told_to_reload_is_started_again_when_it_is_killed(stack, service):
+    # To the Engine a signal of an image that names no stop signal is the wish that it ends, for good.
+    stack.compose("kill", "-s", "HUP", service)
+    before = stack.inspect(service)["State"]
+    on_host("kill", "-KILL", str(before["Pid"]))
+    eventually(lambda: stack.inspect(service)["State"]["StartedAt"] != before["StartedAt"], "the Engine starts it again", 30, 0.2)
+    eventually(lambda: stack.inspect(service)["State"]["Health"]["Status"] == "healthy", "it is healthy", 60, 0.2)
+
+
 def test_the_monitor_killed_comes_back_and_knows(stack):
     began = stack.inspect("monitor")["State"]["StartedAt"]
     pid = stack.inspect("monitor")["State"]["Pid"]
