@@ -9,6 +9,7 @@
 
 #include "io/nat_elements.hpp"
 #include "io/nat_expressions.hpp"
+#include "io/nat_lists.hpp"
 #include "io/nat_watch.hpp"
 #include "io/runtime.hpp"
 
@@ -18,7 +19,6 @@ namespace {
 using core::Family;
 using core::NatTable;
 
-constexpr int attempts = 20;  // at a list that changes while it is read
 constexpr std::size_t longest_name = 64;
 constexpr std::size_t many_changes = 16;
 constexpr std::size_t keys_at_once = 64;  // each is answered by a message of about 4 KiB of space
@@ -144,12 +144,12 @@ class NatKernel::Impl {
   std::expected<std::map<core::Mark, NatCount>, Error> counts() {
     std::map<core::Mark, NatCount> all;
     for (const std::uint8_t family : nat_families(options_)) {
-      const auto connections = elements(family, "be", [&](const ListedElement& one) {
+      const auto connections = lists_.elements(family, "be", [&](const ListedElement& one) {
         if (const auto mark = read_number(one.key)) all[*mark].connections = one.packets;
       });
       if (!connections) return std::unexpected(connections.error());
       if (!options_.count_traffic) continue;
-      const auto traffic = elements(family, "traffic", [&](const ListedElement& one) {
+      const auto traffic = lists_.elements(family, "traffic", [&](const ListedElement& one) {
         const auto mark = read_number(one.key);
         if (!mark) return;
         all[*mark].packets = one.packets;
@@ -172,7 +172,7 @@ class NatKernel::Impl {
         const Attributes data = attributes(find(attributes(message), NFTA_OBJ_DATA));
         all += be64(find(data, NFTA_COUNTER_PACKETS)).value_or(0);
       });
-      if (!read) return std::unexpected(failed("the counter of misses", read.error()));
+      if (!read) return std::unexpected(unreadable("the counter of misses", read.error()));
     }
     return all;
   }
@@ -199,10 +199,6 @@ class NatKernel::Impl {
   }
 
  private:
-  static Error failed(std::string_view what, const Error& error) {
-    return {std::format("cannot read {}: {}", what, error.text), error.code};
-  }
-
   std::expected<NatTransaction, Error> transact(std::optional<core::Time> begin = std::nullopt) {
     const core::Time start = begin.value_or(now());
     const auto done = socket_.transact(writer_);
@@ -241,43 +237,6 @@ class NatKernel::Impl {
     return read ? number : std::nullopt;
   }
 
-  /// Reads a list until it did not change meanwhile; `clear` begins anew.
-  std::expected<void, Error> read(const std::function<void(NetlinkWriter&)>& ask,
-                                  const std::function<void()>& clear,
-                                  const std::function<void(const nlmsghdr&)>& each,
-                                  std::string_view what) {
-    NetlinkWriter request;
-    for (int attempt = 0; attempt < attempts; ++attempt) {
-      request.clear();
-      ask(request);
-      clear();
-      const auto whole = socket_.dump(request, each);
-      if (!whole && whole.error().code != EINTR) {
-        return std::unexpected(failed(what, whole.error()));
-      }
-      if (whole && *whole) return {};
-    }
-    return std::unexpected(
-        Error{std::format("cannot read {}: it changes all the time", what), EAGAIN});
-  }
-
-  std::expected<void, Error> elements(
-      std::uint8_t family, std::string_view set,
-      const std::function<void(const ListedElement&)>& each,
-      const std::function<void()>& clear = [] {}) {
-    return read(
-        [&](NetlinkWriter& request) {
-          request.message(nft_message(NFT_MSG_GETSETELEM), NLM_F_DUMP, family);
-          request.text(NFTA_SET_ELEM_LIST_TABLE, options_.table);
-          request.text(NFTA_SET_ELEM_LIST_SET, set);
-        },
-        clear,
-        [&](const nlmsghdr& message) {
-          for (const ListedElement& one : read_elements(message)) each(one);
-        },
-        std::format("'{}' of the NAT table", set));
-  }
-
   /// The sticky timeout of a complete table; nullopt: there is none, or it is of another shape.
   std::expected<std::optional<core::Duration>, Error> shape_of(std::uint8_t family) {
     NetlinkWriter request;
@@ -289,12 +248,12 @@ class NatKernel::Impl {
       dormant = (flags & NFT_TABLE_F_DORMANT) != 0;
     });
     if (!there && there.error().code == ENOENT) return std::nullopt;
-    if (!there) return std::unexpected(failed("the NAT table", there.error()));
+    if (!there) return std::unexpected(unreadable("the NAT table", there.error()));
     if (dormant) return std::nullopt;
 
     NatShape shape;
     std::uint64_t sticky_ms = 0;
-    const auto sets = read(
+    const auto sets = lists_.read(
         [&](NetlinkWriter& ask) {
           ask.message(nft_message(NFT_MSG_GETSET), NLM_F_DUMP, family);
           ask.text(NFTA_SET_TABLE, options_.table);
@@ -311,7 +270,7 @@ class NatKernel::Impl {
     if (!sets) return gone(sets.error());
 
     std::map<std::string, std::size_t> chains;
-    const auto rules = read(
+    const auto rules = lists_.read(
         [&](NetlinkWriter& ask) {
           ask.message(nft_message(NFT_MSG_GETRULE), NLM_F_DUMP, family);
           ask.text(NFTA_RULE_TABLE, options_.table);
@@ -363,7 +322,7 @@ class NatKernel::Impl {
         });
         if (read) continue;
         if (read.error().code != ENOENT) {
-          return std::unexpected(failed("the slots of the NAT table", read.error()));
+          return std::unexpected(unreadable("the slots of the NAT table", read.error()));
         }
         ++next;  // the one after those that were answered is not there
       }
@@ -381,7 +340,7 @@ class NatKernel::Impl {
     std::set<core::Mark> counted;
     std::set<core::IpPrefix> nets;
 
-    auto done = elements(
+    auto done = lists_.elements(
         number, "vip",
         [&](const ListedElement& one) {
           const auto vip = read_vip(one.key, family);
@@ -403,7 +362,7 @@ class NatKernel::Impl {
     done = load_slots(number, services, sound);
     if (!done) return std::unexpected(done.error());
 
-    done = elements(
+    done = lists_.elements(
         number, "be",
         [&](const ListedElement& one) {
           const auto mark = read_number(one.key);
@@ -413,7 +372,7 @@ class NatKernel::Impl {
         },
         [&] { servers.clear(); });
     if (!done) return std::unexpected(done.error());
-    done = elements(
+    done = lists_.elements(
         number, "live",
         [&](const ListedElement& one) {
           if (const auto mark = read_number(one.key)) live.insert(*mark);
@@ -421,7 +380,7 @@ class NatKernel::Impl {
         [&] { live.clear(); });
     if (!done) return std::unexpected(done.error());
     if (options_.count_traffic) {
-      done = elements(
+      done = lists_.elements(
           number, "traffic",
           [&](const ListedElement& one) {
             if (const auto mark = read_number(one.key)) counted.insert(*mark);
@@ -431,7 +390,7 @@ class NatKernel::Impl {
       sound = sound &&
               std::ranges::equal(counted, servers, {}, {}, &decltype(servers)::value_type::first);
     }
-    done = elements(
+    done = lists_.elements(
         number, "nets",
         [&](const ListedElement& one) {
           core::IpPrefix prefix{.address = {.family = family}, .length = 0};
@@ -457,6 +416,7 @@ class NatKernel::Impl {
 
   NatOptions options_;
   NetlinkSocket socket_;
+  NatLists lists_{socket_, options_.table};
   NetlinkWriter writer_;
   std::optional<std::set<core::IpPrefix>> hairpin_;  // what the kernel has; nullopt: not known
   std::shared_ptr<NatWatch> watch_;
