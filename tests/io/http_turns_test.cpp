@@ -44,6 +44,7 @@ TEST_CASE("between two pieces of work for clients the loop has a turn for everyt
   REQUIRE(port != 0);
   constexpr std::string_view get = "GET / HTTP/1.1\r\nHost: localhost\r\n\r\n";
   std::vector<std::unique_ptr<RawClient>> clients;
+  clients.reserve(16);
   for (int i = 0; i < 16; ++i) clients.push_back(std::make_unique<RawClient>(port));
   for (const auto& client : clients) REQUIRE(client->send(std::string{get} + std::string{get}));
   for (const auto& client : clients) {

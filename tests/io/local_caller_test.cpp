@@ -54,7 +54,8 @@ struct Rig {
   }
   io::LocalCaller::Result call(std::string body = {}) {
     result.reset();
-    REQUIRE(begin(std::move(body)));
+    const bool begun = begin(std::move(body));
+    REQUIRE(begun);
     CHECK_FALSE(result);  // never from inside
     const auto end = std::chrono::steady_clock::now() + patience;
     while (!result && std::chrono::steady_clock::now() < end) {
