@@ -50,7 +50,7 @@ class Monitor {
         metrics_{{.version = std::string{version()}, .revision = std::string{revision()}}},
         core_{core_config(config_)},
         alerting_{context_, log_, config_.alerts, alerting_options()},
-        api_{api_source(), {}},
+        api_{api_source(), {}, web::Spared::usually_dear},
         http_{context_, http_options(config_),
               [this](const io::HttpRequest& request) { return api_.handle(request); }},
         alarm_{context_, [this] { deliver(core::Tick{}); }},

@@ -158,8 +158,14 @@ HttpResponse Api::read(const HttpRequest& request) {
 }
 
 HttpResponse Api::change(const HttpRequest& request) {
+  HttpResponse response = changed(request);
+  if (response.status >= 400) return response;  // else whoever is refused could have all made anew
   spared_services_.forget();
   spared_status_.forget();
+  return response;
+}
+
+HttpResponse Api::changed(const HttpRequest& request) {
   const std::string_view path = request.path;
   if (path == "/api/v1/maintenance")
     return request.method == "POST" ? maintenance(request) : not_allowed("GET, HEAD, POST");

@@ -21,10 +21,14 @@ namespace sentinel::web {
 
 class Api {
  public:
-  /// `token`: of those who may change things over TCP; empty: nobody.
-  Api(ApiSource source, std::string token)
+  /// `token`: of those who may change things over TCP; empty: nobody. `dear`: what costs as much
+  /// processor time to make is given again for a moment (Spared); as it stands, nothing is.
+  Api(ApiSource source, std::string token, Spared::Cost dear = Spared::Cost::max())
       : source_{std::move(source)},
         guard_{std::move(token)},
+        spared_status_{dear},
+        spared_services_{dear},
+        spared_metrics_{dear},
         live_{source_, alerts_, history_, failover_},
         history_api_{source_, alerts_, history_},
         alerts_api_{source_, alerts_, guard_},
@@ -61,6 +65,7 @@ class Api {
   io::HttpResponse act(const io::HttpRequest& request);
   io::HttpResponse read(const io::HttpRequest& request);
   io::HttpResponse change(const io::HttpRequest& request);
+  io::HttpResponse changed(const io::HttpRequest& request);
 
   ApiSource source_;
   AlertsBackend alerts_;

@@ -9,8 +9,8 @@ using namespace std::chrono_literals;
 TEST_CASE("an answer is given again for twenty times as long as it took, a second at most") {
   web::Spared::Clock::time_point at{1h};
   unsigned made = 0;
-  web::Spared spared{[&] { return at; }, [&] { return at.time_since_epoch(); }};
-  std::chrono::milliseconds takes = 10ms;
+  web::Spared spared{1ms, [&] { return at; }, [&] { return at.time_since_epoch(); }};
+  std::chrono::microseconds takes = 10ms;
   const auto get = [&](std::string_view of) {
     return spared
         .get(of,
@@ -25,19 +25,24 @@ TEST_CASE("an answer is given again for twenty times as long as it took, a secon
   CHECK(get("a") == "1");
   at += 199ms;
   CHECK(get("a") == "1");
-  CHECK(get("b") == "2");  // of something else
-  CHECK(get("a") == "3");
-  at += 200ms;
-  CHECK(get("a") == "4");
-  spared.forget();
+  at += 1ms;
+  CHECK(get("a") == "2");
+  CHECK(get("b") == "3");  // of something else
+  CHECK(get("a") == "2");  // both are kept
+  CHECK(get("c") == "4");  // but no third
+  CHECK(get("b") == "3");
   CHECK(get("a") == "5");
+  at += 200ms;
+  CHECK(get("a") == "6");
+  spared.forget();
+  CHECK(get("a") == "7");
   spared.forget();
   takes = 10s;
-  CHECK(get("a") == "6");
-  at += 1s;
-  CHECK(get("a") == "7");
-  takes = 4ms;
-  spared.forget();
   CHECK(get("a") == "8");
-  CHECK(get("a") == "9");  // what costs little is always fresh
+  at += 1s;
+  CHECK(get("a") == "9");
+  takes = 999us;
+  spared.forget();
+  CHECK(get("a") == "10");
+  CHECK(get("a") == "11");  // what costs little is always fresh
 }
