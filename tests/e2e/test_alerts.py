@@ -98,8 +98,8 @@ def test_one_message_when_it_fails_and_one_when_it_is_over(ward):
     assert first["runbook"] == "https://wiki.example.net/503"
     assert first["link"] == f"https://sentinel.example.net#incident/{first['id']}"
     assert last["ended"] > first["began"] and last["lasted"]
-    assert monitor.log("service.transition", "web", to="unhealthy", incident_id=first["id"])
-    assert monitor.log("service.transition", "web", to="healthy", incident_id=first["id"])
+    monitor.wait_log("service.transition", "web", to="unhealthy", incident_id=first["id"])
+    monitor.wait_log("service.transition", "web", to="healthy", incident_id=first["id"])
 
     headers, body = hook.taken.snapshot()[0]
     assert body["status"] == "firing" and body["alerts"][0]["labels"]["severity"] == "critical"
