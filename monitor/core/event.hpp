@@ -76,7 +76,8 @@ enum class OperationResult : std::uint8_t {
   gone,          // 404
   conflict,      // 409
   failed,        // any other status
-  unknown,       // time-out, lost connection: it may or may not have happened
+  unknown,       // lost connection: it may or may not have happened
+  timed_out,     // no answer in time: it may be under way, or never come to be
 };
 std::string_view to_string(OperationResult);
 

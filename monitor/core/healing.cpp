@@ -44,7 +44,7 @@ void Core::Impl::heal(Service& s) {
     case Phase::acting:
       if (now_ >= s.op.deadline) {
         unanswered_.erase(s.op.id);
-        confirm(s, true, Duration{});
+        overdue(s);
       }
       break;
     case Phase::exiting: exiting(s); break;

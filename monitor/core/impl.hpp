@@ -166,6 +166,7 @@ class Core::Impl {
   void preparing(Service&);
   void send(Service&, Step);
   void exiting(Service&);
+  void overdue(Service&);
   void confirm(Service&, bool unclear, Duration settle);
   void confirming(Service&);
   bool confirmed(Service&);

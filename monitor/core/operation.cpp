@@ -1,6 +1,7 @@
 // An operation from the moment the Engine is asked: see the table in service.hpp.
 
 #include <algorithm>
+#include <utility>
 
 #include "core/impl.hpp"
 
@@ -86,6 +87,7 @@ void Core::Impl::handle(const OperationDone& event) {
     case conflict: confirm(s, false, 2s); break;
     case failed: confirm(s, false, Duration{}); break;
     case unknown: confirm(s, true, Duration{}); break;
+    case timed_out: overdue(s); break;
   }
   evaluate(s);
 }
@@ -101,11 +103,19 @@ void Core::Impl::exiting(Service& s) {
   if (now_ >= op.deadline) confirm(s, true, Duration{});
 }
 
+// An Engine that hung goes on with what it was asked once it runs again: from then on it is given
+// the time it had in the first place.
+void Core::Impl::overdue(Service& s) {
+  confirm(s, true, Duration{});
+  s.op.overdue = true;
+}
+
 // The answer is in, or will not come: only an inspect from now on tells what happened.
 void Core::Impl::confirm(Service& s, bool unclear, Duration settle) {
   auto& op = s.op;
   op.phase = Phase::confirming;
   op.unclear = unclear;
+  op.overdue = false;
   op.confirm_from = now_;
   // When the answer was lost the Engine may still be at work: it goes on when a client leaves.
   const Duration stop =
@@ -121,6 +131,13 @@ void Core::Impl::confirming(Service& s) {
   Container& c = *current(s);
   auto& op = s.op;
   const bool seen = c.token == 0 && c.inspected_at >= op.confirm_from;
+  if (seen && std::exchange(op.overdue, false)) {
+    const Duration stop =
+        op.step == Step::restart || op.step == Step::stop ? stop_timeout(s) : Duration{};
+    op.settle_until = after(c.inspected_at, stop + unclear_slack);
+    op.deadline = after(op.settle_until, confirm_limit);
+    op.look_at = op.settle_until;
+  }
   if (seen && confirmed(s)) return;
   if (now_ >= op.deadline)
     return failed(s, "engine_error",

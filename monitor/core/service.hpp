@@ -152,6 +152,7 @@ struct Operation {
   OperationResult result = OperationResult::unknown;
   std::string detail;       // what the Engine said of a failure
   bool unclear = false;     // the answer was lost: it may still happen
+  bool overdue = false;     // no answer came, and none to an inspect after it yet
   Time confirm_from{};      // an inspect from here on counts
   Time settle_until{};      // until here the result may still appear
   Time look_at = never;     // when to inspect again

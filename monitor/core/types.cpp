@@ -167,6 +167,7 @@ std::string_view to_string(OperationResult r) {
     case OperationResult::conflict: return "conflict";
     case OperationResult::failed: return "failed";
     case OperationResult::unknown: return "unknown";
+    case OperationResult::timed_out: return "timed_out";
   }
   return "unknown";
 }

@@ -53,7 +53,10 @@ core::Inspected read_inspected(const core::ContainerId& asked, const EngineResul
 core::OperationDone read_operation(core::OperationId op, core::Step step,
                                    const EngineResult& result) {
   core::OperationDone answer{op, step, core::OperationResult::unknown, {}};
-  if (result) answer.result = operation_result(result->status);
+  if (result)
+    answer.result = operation_result(result->status);
+  else if (result.error().kind == EngineFailure::Kind::timeout)
+    answer.result = core::OperationResult::timed_out;
   if (answer.result != core::OperationResult::done) {
     answer.detail = result_text(to_string(step), result);
   }

@@ -149,7 +149,7 @@ TEST_CASE("an operation has a deadline of its own") {
   Harness h(engine, options);
   h.connect();
   const auto done = h.operate({1, container('a'), core::Step::restart, 200ms});
-  CHECK(done.result == OperationResult::unknown);
+  CHECK(done.result == OperationResult::timed_out);
   CHECK(done.detail == "no answer from the Engine within 300 ms");
   CHECK(h.requests("restart", "timeout") == 1);
 }

@@ -360,6 +360,33 @@ TEST_CASE("a lost answer is no failure: what happened is looked up before anythi
   CHECK(s.count(NoticeKind::healed) == 1);
 }
 
+TEST_CASE("an Engine that hung is not asked again while it may still do what it was asked") {
+  Script s;
+  const auto web = s.add("web");
+  s.connect();
+  s.manual = true;
+  s.turns(web, EngineHealth::unhealthy);
+  s.run(10ms);
+  REQUIRE(s.operations.size() == 1);
+  s.run(30s);
+  s.answer(s.operations[0], OperationResult::timed_out, "no answer from the Engine within 30 s");
+  s.run(14s);  // its stop timeout and a little more, since it answers again
+  CHECK(s.operations.size() == 1);
+  CHECK(s.count(NoticeKind::heal_failed) == 0);
+  SECTION("it does it") {
+    s.starts(web);
+    s.run(1s);
+    s.turns(web, EngineHealth::healthy);
+    s.run(10min);
+    CHECK(s.operations.size() == 1);
+    CHECK(s.count(NoticeKind::healed) == 1);
+  }
+  SECTION("it does not") {
+    CHECK(s.run_until([&] { return operated(s, 2); }, 1min));
+    CHECK(s.count(NoticeKind::heal_failed) == 1);
+  }
+}
+
 TEST_CASE("an answer that never comes cannot wedge a service") {
   Script s;
   const auto web = s.add("web");
