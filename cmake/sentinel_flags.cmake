@@ -37,6 +37,12 @@ else()
     -fstack-protector-strong -fstack-clash-protection -fcf-protection=full -D_GLIBCXX_ASSERTIONS
     -ffunction-sections -fdata-sections)
   target_link_options(sentinel_build INTERFACE -Wl,-z,relro,-z,now -Wl,-z,noexecstack -Wl,--gc-sections -Wl,--as-needed)
+  # A tenth of the space for the relocations of static libraries; the loader needs glibc 2.36.
+  include(CheckLinkerFlag)
+  check_linker_flag(CXX -Wl,-z,pack-relative-relocs SENTINEL_PACKS_RELOCATIONS)
+  if(SENTINEL_PACKS_RELOCATIONS)
+    target_link_options(sentinel_build INTERFACE -Wl,-z,pack-relative-relocs)
+  endif()
 endif()
 if(SENTINEL_FUZZ)
   target_compile_options(sentinel_build INTERFACE -fsanitize=fuzzer-no-link)
