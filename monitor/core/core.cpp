@@ -279,7 +279,8 @@ ServiceView Core::Impl::view(const Service& s) const {
     const auto& p = s.probes[i];
     const auto& spec = v.settings->probes[i];
     v.probes.push_back({spec.name, spec.url, p.judge.verdict().has_value(),
-                        p.judge.verdict().value_or(Verdict::pass), p.sentence, p.last, p.took});
+                        p.judge.verdict().value_or(Verdict::pass), p.sentence, p.last, p.took,
+                        p.phases});
   }
   v.budget_remaining = s.ledger.remaining(s.budget);
   if (c == nullptr) return v;

@@ -28,6 +28,7 @@ struct ProbeView {
   std::string sentence;  // of the last run
   std::optional<Time> last;
   Duration took{};
+  ProbePhases phases;
 };
 
 inline std::shared_ptr<const ServiceSettings> default_settings() {

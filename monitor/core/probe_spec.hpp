@@ -88,6 +88,19 @@ struct ProbePhases {
   bool operator==(const ProbePhases&) const = default;
 };
 
+/// In their order in time, by the names that metrics and API give them.
+struct ProbePhase {
+  std::string_view name;
+  Duration ProbePhases::* member;
+};
+inline constexpr std::array probe_phases{
+    ProbePhase{"resolve", &ProbePhases::resolve},
+    ProbePhase{"connect", &ProbePhases::connect},
+    ProbePhase{"tls", &ProbePhases::tls},
+    ProbePhase{"processing", &ProbePhases::processing},
+    ProbePhase{"transfer", &ProbePhases::transfer},
+};
+
 enum class TlsVersion : std::uint8_t { tls1_2, tls1_3 };
 
 /// For https, tls and smtp with STARTTLS.

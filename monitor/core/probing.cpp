@@ -185,6 +185,7 @@ void Core::Impl::handle(ProbeFinished& event) {
   p.reason = found.reason;
   p.last = now_;
   p.took = found.took;
+  p.phases = found.phases;
 
   if (p.host != nullptr) {
     const Time began = found.took > now_.time_since_epoch() ? Time{} : now_ - found.took;

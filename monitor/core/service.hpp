@@ -112,6 +112,7 @@ struct Probe {
   ProbeReason reason = ProbeReason::none;
   std::optional<Time> last;
   Duration took{};
+  ProbePhases phases;
   bool address_told = false;
   Sight::Host* host = nullptr;  // what it says about our own sight; null: nothing
   unsigned waiting = 0;         // failures that are not judged yet, see core/sight.hpp

@@ -28,17 +28,7 @@ constexpr bool contains(ReasonSet set, core::ProbeReason reason) {
 /// at zero, so that increase() sees the first failure; any other appears when it happens.
 ReasonSet possible_reasons(const core::ProbeSpec& spec);
 
-struct ProbePhase {
-  std::string_view name;
-  core::Duration core::ProbePhases::* member;
-};
-inline constexpr std::array probe_phases{
-    ProbePhase{"resolve", &core::ProbePhases::resolve},
-    ProbePhase{"connect", &core::ProbePhases::connect},
-    ProbePhase{"tls", &core::ProbePhases::tls},
-    ProbePhase{"processing", &core::ProbePhases::processing},
-    ProbePhase{"transfer", &core::ProbePhases::transfer},
-};
+using core::probe_phases;
 
 struct ProbeCounts {
   std::string name;    // as in the settings

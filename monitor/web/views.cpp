@@ -47,6 +47,12 @@ Json probes_json(const core::ServiceView& view, const Moment& moment) {
     one["text"] = probe.sentence;
     one["last"] = optional_moment(probe.last, moment);
     one["took_seconds"] = core::in_seconds(probe.took);
+    Json phases = Json::object();
+    for (const core::ProbePhase& phase : core::probe_phases) {
+      if (const core::Duration took = probe.phases.*phase.member; took > core::Duration{})
+        phases[phase.name] = core::in_seconds(took);
+    }
+    one["phases"] = std::move(phases);
     list.push_back(std::move(one));
   }
   return list;

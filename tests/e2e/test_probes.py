@@ -10,6 +10,9 @@ def test_a_probe_alone_finds_and_verifies(rig):
     web = rig.run("web", labels=PROBE, health=None)
     monitor = rig.monitor(inside=True)
     monitor.wait_state(web.name, "healthy")
+    probe, = monitor.service(web.name)["probes"]
+    assert {"connect", "processing"} <= set(probe["phases"]) <= {"connect", "processing", "transfer"}, probe
+    assert 0 < sum(probe["phases"].values()) <= probe["took_seconds"] * 1.01
     web.simulate("unhealthy")
     healed(monitor, web.name)
     assert rig.recorder.count(web, "restart") == 1

@@ -273,6 +273,22 @@ TEST_CASE_METHOD(Fixture, "a browser gets the dashboard, strictly fenced; others
   CHECK(get("/ui/../api").status == 404);
 }
 
+TEST_CASE_METHOD(Fixture, "a service's probes are shown with the phases that took time") {
+  core::ProbeView probe;
+  probe.name = "https";
+  probe.took = 15ms;
+  core::ProbeView idle = probe;
+  probe.phases.connect = 1ms;
+  probe.phases.tls = 4ms;
+  probe.phases.processing = 10ms;
+  services[0].probes = {probe, idle};
+  const auto probes =
+      Json::parse(get("/api/v1/explain", {}, "service=shop/web/1").body).at("probes");
+  CHECK(probes.at(0).at("phases") ==
+        Json{{"connect", 0.001}, {"tls", 0.004}, {"processing", 0.010}});
+  CHECK(probes.at(1).at("phases") == Json::object());
+}
+
 TEST_CASE_METHOD(Fixture, "without a journal and without alerting, answers say so") {
   CHECK(get("/api/v1/incidents").status == 503);
   CHECK(get("/api/v1/history").status == 503);
