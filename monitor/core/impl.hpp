@@ -168,6 +168,7 @@ class Core::Impl {
   void exiting(Service&);
   void overdue(Service&);
   void confirm(Service&, bool unclear, Duration settle);
+  void settle_by(Operation&, Time end);
   void confirming(Service&);
   bool confirmed(Service&);
   void stopped(Service&);
@@ -185,6 +186,7 @@ class Core::Impl {
     return s.op.placed && s.op.phase >= Phase::preparing && s.op.phase <= Phase::confirming;
   }
   Duration stop_timeout(const Service&) const;
+  Duration time_to_stop(const Service&, Step) const;
   bool may_act(const Service&) const;
   bool wanted(const Service&) const;
   std::string why_not_now(const Service&) const;

@@ -21,7 +21,7 @@ std::string doing(const Service& s) {
 void Core::Impl::send(Service& s, Step step) {
   Container& c = *current(s);
   auto& op = s.op;
-  const Duration stop = step == Step::restart || step == Step::stop ? stop_timeout(s) : Duration{};
+  const Duration stop = time_to_stop(s, step);
   const bool first = op.phase == Phase::preparing;
   op.phase = Phase::acting;
   op.step = step;
@@ -110,6 +110,11 @@ void Core::Impl::overdue(Service& s) {
   s.op.overdue = true;
 }
 
+// The part of a step that the container, not the Engine, may take.
+Duration Core::Impl::time_to_stop(const Service& s, Step step) const {
+  return step == Step::restart || step == Step::stop ? stop_timeout(s) : Duration{};
+}
+
 // The answer is in, or will not come: only an inspect from now on tells what happened.
 void Core::Impl::confirm(Service& s, bool unclear, Duration settle) {
   auto& op = s.op;
@@ -118,26 +123,24 @@ void Core::Impl::confirm(Service& s, bool unclear, Duration settle) {
   op.overdue = false;
   op.confirm_from = now_;
   // When the answer was lost the Engine may still be at work: it goes on when a client leaves.
-  const Duration stop =
-      op.step == Step::restart || op.step == Step::stop ? stop_timeout(s) : Duration{};
-  op.settle_until =
-      unclear ? std::max(now_, after(op.sent, stop + unclear_slack)) : after(now_, settle);
-  op.deadline = after(op.settle_until, confirm_limit);
-  op.look_at = op.settle_until > now_ ? op.settle_until : after(now_, confirm_limit / 10);
+  settle_by(op, unclear ? std::max(now_, after(op.sent, time_to_stop(s, op.step) + unclear_slack))
+                        : after(now_, settle));
   want_inspect(*current(s));
+}
+
+// Until `end` the result may still appear.
+void Core::Impl::settle_by(Operation& op, Time end) {
+  op.settle_until = end;
+  op.deadline = after(end, confirm_limit);
+  op.look_at = end > now_ ? end : after(now_, confirm_limit / 10);
 }
 
 void Core::Impl::confirming(Service& s) {
   Container& c = *current(s);
   auto& op = s.op;
   const bool seen = c.token == 0 && c.inspected_at >= op.confirm_from;
-  if (seen && std::exchange(op.overdue, false)) {
-    const Duration stop =
-        op.step == Step::restart || op.step == Step::stop ? stop_timeout(s) : Duration{};
-    op.settle_until = after(c.inspected_at, stop + unclear_slack);
-    op.deadline = after(op.settle_until, confirm_limit);
-    op.look_at = op.settle_until;
-  }
+  if (seen && std::exchange(op.overdue, false))
+    settle_by(op, after(c.inspected_at, time_to_stop(s, op.step) + unclear_slack));
   if (seen && confirmed(s)) return;
   if (now_ >= op.deadline)
     return failed(s, "engine_error",
@@ -400,9 +403,7 @@ void Core::Impl::take_up(Service& s) {
   op.unclear = true;
   op.taken_up = true;
   op.confirm_from = c.inspected_at;
-  op.settle_until = after(now_, stop_timeout(s) + unclear_slack);
-  op.look_at = op.settle_until;
-  op.deadline = after(op.settle_until, confirm_limit);
+  settle_by(op, after(now_, stop_timeout(s) + unclear_slack));
   operations_.emplace(op.id, s.id);
   op.placed = in_flight_ < config_.max_concurrent;
   if (op.placed) ++in_flight_;

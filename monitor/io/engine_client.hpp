@@ -9,8 +9,8 @@
 // ping. At rest only the stream is open.
 //
 // Every call has a deadline, see EngineTimeouts. Bodies: list 32 MiB, inspect 4 MiB, others 256
-// KiB; heads 32 KiB; event lines 1 MiB. An operation is never sent twice; one without a proper
-// answer is `unknown`.
+// KiB; heads 32 KiB; event lines 1 MiB. An operation is never sent twice; one without an
+// answer in time is `timed_out`, without a proper one `unknown`.
 
 #include <cstdint>
 #include <functional>

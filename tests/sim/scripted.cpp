@@ -1,5 +1,6 @@
 #include "sim/scripted.hpp"
 
+#include <catch2/catch_test_macros.hpp>
 #include <iterator>
 #include <stdexcept>
 
@@ -345,6 +346,16 @@ Restored Script::restored() const {
   for (const auto& [key, record] : records) restored.services.push_back(record);
   for (const auto& [op, intent] : kept) restored.intents.push_back(intent);
   return restored;
+}
+
+ContainerId asked_to_restart(Script& s) {
+  const auto web = s.add("web");
+  s.connect();
+  s.manual = true;
+  s.turns(web, EngineHealth::unhealthy);
+  s.run(10ms);
+  REQUIRE(s.operations.size() == 1);
+  return web;
 }
 
 }  // namespace sentinel::sim

@@ -124,6 +124,10 @@ class Script {
   std::multimap<Time, std::function<void()>> later_;
 };
 
+/// A service "web" that has just become unhealthy: its restart was asked for, and what comes of it
+/// is for the test to say (`manual`).
+ContainerId asked_to_restart(Script& s);
+
 /// 64 hex digits from a small number.
 ContainerId make_id(unsigned number);
 

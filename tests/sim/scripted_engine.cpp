@@ -50,12 +50,7 @@ TEST_CASE("nothing is judged or healed while the Engine is away") {
 
 TEST_CASE("the Engine is lost in mid-restart and the restart had happened: not repeated") {
   Script s;
-  const auto web = s.add("web");
-  s.connect();
-  s.manual = true;
-  s.turns(web, EngineHealth::unhealthy);
-  s.run(10ms);
-  REQUIRE(s.operations.size() == 1);
+  const auto web = asked_to_restart(s);
   s.lose_engine();
   s.answer(s.operations[0], OperationResult::unknown, "connection lost");
   s.run(30s);
@@ -72,12 +67,7 @@ TEST_CASE(
     "the Engine is killed in mid-restart and leaves the container down: it is started within 30 "
     "s") {
   Script s;
-  const auto web = s.add("web");
-  s.connect();
-  s.manual = true;
-  s.turns(web, EngineHealth::unhealthy);
-  s.run(10ms);
-  REQUIRE(s.operations.size() == 1);
+  const auto web = asked_to_restart(s);
   s.lose_engine();
   s.answer(s.operations[0], OperationResult::unknown, "connection lost");
   s.status(web).run = RunState::exited;
@@ -422,12 +412,7 @@ TEST_CASE(
     "a restart that goes on without us is not started a second time between its stop and its "
     "start") {
   Script s;
-  const auto web = s.add("web");
-  s.connect();
-  s.manual = true;
-  s.turns(web, EngineHealth::unhealthy);
-  s.run(10ms);
-  REQUIRE(s.operations.size() == 1);
+  const auto web = asked_to_restart(s);
   s.answer(s.operations[0], OperationResult::unknown, "connection reset");
   s.run(1s);
   s.exits(web, 143);

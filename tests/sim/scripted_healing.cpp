@@ -276,12 +276,7 @@ TEST_CASE("failures within the start grace are left alone, later ones are not") 
 
 TEST_CASE("a restart that the Engine refuses is an attempt that failed") {
   Script s;
-  const auto web = s.add("web");
-  s.connect();
-  s.manual = true;
-  s.turns(web, EngineHealth::unhealthy);
-  s.run(10ms);
-  REQUIRE(s.operations.size() == 1);
+  asked_to_restart(s);
   s.answer(s.operations[0], OperationResult::failed, "no space left on device");
   s.run(500ms);
   REQUIRE(s.count(NoticeKind::heal_failed) == 1);
@@ -292,12 +287,7 @@ TEST_CASE("a restart that the Engine refuses is an attempt that failed") {
 
 TEST_CASE("restart answers 500 in D state; when it dies at last it is started") {
   Script s;
-  const auto web = s.add("web");
-  s.connect();
-  s.manual = true;
-  s.turns(web, EngineHealth::unhealthy);
-  s.run(10ms);
-  REQUIRE(s.operations.size() == 1);
+  const auto web = asked_to_restart(s);
   s.run(15s);
   s.answer(s.operations[0], OperationResult::failed, "did not receive an exit event");
   s.run(100ms);
@@ -311,12 +301,7 @@ TEST_CASE("restart answers 500 in D state; when it dies at last it is started") 
 
 TEST_CASE("answers for another operation, late or repeated ones change nothing") {
   Script s;
-  const auto web = s.add("web");
-  s.connect();
-  s.manual = true;
-  s.turns(web, EngineHealth::unhealthy);
-  s.run(10ms);
-  REQUIRE(s.operations.size() == 1);
+  const auto web = asked_to_restart(s);
   const Operate first = s.operations[0];
   s.feed(OperationDone{first.op + 1, Step::restart, OperationResult::done, {}});
   s.feed(OperationDone{first.op, Step::stop, OperationResult::done, {}});
@@ -342,12 +327,7 @@ TEST_CASE("answers for another operation, late or repeated ones change nothing")
 
 TEST_CASE("a lost answer is no failure: what happened is looked up before anything else") {
   Script s;
-  const auto web = s.add("web");
-  s.connect();
-  s.manual = true;
-  s.turns(web, EngineHealth::unhealthy);
-  s.run(10ms);
-  REQUIRE(s.operations.size() == 1);
+  const auto web = asked_to_restart(s);
   s.answer(s.operations[0], OperationResult::unknown, "connection reset");
   s.run(5s);
   CHECK(s.operations.size() == 1);  // the Engine may still be at it, for its stop timeout
@@ -362,12 +342,7 @@ TEST_CASE("a lost answer is no failure: what happened is looked up before anythi
 
 TEST_CASE("an Engine that hung is not asked again while it may still do what it was asked") {
   Script s;
-  const auto web = s.add("web");
-  s.connect();
-  s.manual = true;
-  s.turns(web, EngineHealth::unhealthy);
-  s.run(10ms);
-  REQUIRE(s.operations.size() == 1);
+  const auto web = asked_to_restart(s);
   s.run(30s);
   s.answer(s.operations[0], OperationResult::timed_out, "no answer from the Engine within 30 s");
   s.run(14s);  // its stop timeout and a little more, since it answers again

@@ -158,12 +158,7 @@ TEST_CASE("stopped by hand during the verification: abandoned") {
 
 TEST_CASE("removed while it is being restarted: gone, no retry and no false alarm") {
   Script s;
-  const auto web = s.add("web");
-  s.connect();
-  s.manual = true;
-  s.turns(web, EngineHealth::unhealthy);
-  s.run(10ms);
-  REQUIRE(s.operations.size() == 1);
+  const auto web = asked_to_restart(s);
   s.removed(web);
   s.answer(s.operations[0], OperationResult::failed, "is marked for removal");
   s.run(1h);
@@ -441,12 +436,7 @@ TEST_CASE("a restart by somebody is over once the next run is seen") {
 
 TEST_CASE("a second stop during our restart is interference, and is told") {
   Script s;
-  const auto web = s.add("web");
-  s.connect();
-  s.manual = true;
-  s.turns(web, EngineHealth::unhealthy);
-  s.run(10ms);
-  REQUIRE(s.operations.size() == 1);
+  const auto web = asked_to_restart(s);
   for (const auto kind :
        {HintKind::kill, HintKind::kill, HintKind::die, HintKind::stop, HintKind::stop}) {
     s.feed(Hint{web, kind});
