@@ -9,7 +9,9 @@
 #include <linux/netfilter/nf_tables.h>
 #include <linux/netfilter/nfnetlink.h>
 #include <linux/netlink.h>
+#include <netinet/in.h>
 
+#include <bit>
 #include <cstdint>
 #include <functional>
 #include <optional>
@@ -79,6 +81,13 @@ class RuleWriter {
   }
   void go(std::string_view to) { end_with(NFT_GOTO, to); }
 
+  void reject(std::uint32_t type, std::uint8_t code) {
+    expression("reject", [&] {
+      writer_.u32(NFTA_REJECT_TYPE, type);
+      writer_.u8(NFTA_REJECT_ICMP_CODE, code);
+    });
+  }
+
   void load_payload(std::uint32_t base, std::size_t offset, std::size_t size, std::size_t word) {
     expression("payload", [&] {
       writer_.u32(NFTA_PAYLOAD_DREG, reg(word));
@@ -141,6 +150,30 @@ class RuleWriter {
       writer_.u32(NFTA_CMP_OP, operation);
       value(NFTA_CMP_DATA, with);
     });
+  }
+
+  void compare_byte(std::size_t word, std::uint32_t operation, std::uint8_t with) {
+    expression("cmp", [&] {
+      writer_.u32(NFTA_CMP_SREG, reg(word));
+      writer_.u32(NFTA_CMP_OP, operation);
+      const std::size_t nest = writer_.open(NFTA_CMP_DATA);
+      writer_.bytes(NFTA_DATA_VALUE, std::as_bytes(std::span{&with, 1}));
+      writer_.close(nest);
+    });
+  }
+  /// Ends the rule for what is not TCP.
+  void only_tcp() {
+    load_meta(NFT_META_L4PROTO, 0);
+    compare_byte(0, NFT_CMP_EQ, IPPROTO_TCP);
+  }
+  /// Ends the rule for what opens a TCP connection, and for other protocols.
+  void only_under_way() {
+    constexpr std::size_t flags_offset = 13;
+    constexpr std::uint32_t syn = 0x02;
+    only_tcp();
+    load_payload(NFT_PAYLOAD_TRANSPORT_HEADER, flags_offset, 1, 0);
+    bits(0, std::endian::native == std::endian::little ? syn : syn << 24, 0);
+    compare_byte(0, NFT_CMP_EQ, 0);
   }
 
   /// A look-up that ends the rule where nothing is found; into: where a map's value goes.

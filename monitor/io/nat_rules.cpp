@@ -17,7 +17,7 @@ namespace {
 using core::SlotClass;
 using As = core::SetSpread::As;
 
-constexpr int layout_version = 1;
+constexpr int layout_version = 2;
 constexpr std::uint32_t hash_seed = 0x5e5e;
 constexpr std::uint32_t sticky_clients =
     262'144;  // the kernel forgets no sooner; more are not kept
@@ -110,7 +110,7 @@ class Family : private RuleWriter {
 
  private:
   static std::size_t rules_of(const core::SetSpread::How& kind) {
-    return kind.as == As::sticky ? 4 : 2;
+    return kind.as == As::sticky ? 5 : kind.as == As::round_robin ? 3 : 2;
   }
 
   Type address_type() const { return v6_ ? Type::ipv6 : Type::ipv4; }
@@ -295,11 +295,22 @@ class Family : private RuleWriter {
     rule(chain_name, [&] { go("miss"); });
   }
 
+  /// A TCP connection that is not known any more, as its server failed, is reset here. Another
+  /// server would mostly do so, but not where an older connection by the same port is left: its
+  /// answers do not fit, and the client would hang.
+  void end_what_is_under_way(std::string_view chain_name) {
+    rule(chain_name, [&] {
+      only_under_way();
+      go("reject");
+    });
+  }
+
   void pick_chains() {
     for (const auto& how : all_kinds()) {
       const std::string name = pick_chain(how);
       if (how.as == As::reject) continue;
       if (how.as != As::sticky) {
+        if (how.as == As::round_robin) end_what_is_under_way(name);
         pick_slot(name, how, "send");
         continue;
       }
@@ -314,15 +325,9 @@ class Family : private RuleWriter {
         look_up("live", 0);
         go("known");
       });
+      end_what_is_under_way(name);
       pick_slot(name, how, "keep");
     }
-  }
-
-  void reject(std::uint32_t type, std::uint8_t code) {
-    expression("reject", [&] {
-      writer_.u32(NFTA_REJECT_TYPE, type);
-      writer_.u8(NFTA_REJECT_ICMP_CODE, code);
-    });
   }
 
   void rules() {
@@ -352,15 +357,7 @@ class Family : private RuleWriter {
     change_sticky("known", NFT_DYNSET_OP_UPDATE);
     rule("known", [&] { go("send"); });
     rule("reject", [&] {
-      load_meta(NFT_META_L4PROTO, 0);
-      expression("cmp", [&] {
-        writer_.u32(NFTA_CMP_SREG, reg(0));
-        writer_.u32(NFTA_CMP_OP, NFT_CMP_EQ);
-        const std::size_t nest = writer_.open(NFTA_CMP_DATA);
-        const auto tcp = std::byte{IPPROTO_TCP};
-        writer_.bytes(NFTA_DATA_VALUE, std::span{&tcp, 1});
-        writer_.close(nest);
-      });
+      only_tcp();
       reject(NFT_REJECT_TCP_RST, 0);
     });
     constexpr std::uint8_t port_unreachable_v4 = 3;

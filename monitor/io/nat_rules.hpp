@@ -16,7 +16,9 @@
 //   layout…   nothing; its name tells the version and the options by which the rules were made
 //
 //   pre, out  nat hooks at -105, before Docker's at -100: `vip` tells ours, then goto pick
-//   pick      by kind: rr… (numgen), sh… (jhash of the client), st… (sticky), reject
+//   pick      by kind: rr… (numgen), sh… (jhash of the client), st… (sticky), reject. TCP packets
+//             of connections that are under way but unknown are reset where counting would give
+//             them to any server; a hash leads them back to theirs
 //   send      dnat to what `be` says of the mark
 //   miss      counted and dropped. A connection to a virtual address never passes unsent: kernels
 //             before the fixes of 2025 may miss an element while a transaction is committed

@@ -237,9 +237,15 @@ class FailoverBed:
         """Whom the server takes for the client."""
         return self.ask(address, port, path="/who")
 
-    def kept(self, address=VIP, port=80):
+    def kept(self, address=VIP, port=80, source_port=0):
         """A connection that is kept alive."""
-        return KeptConnection(self, address, port)
+        return KeptConnection(self, address, port, source_port=source_port)
+
+    def abandoned(self, host, source_port, port=8080):
+        """A connection that only the server still knows of: what is left of a client, or of an earlier connection."""
+        with self.client.drop("tcp flags & rst == rst", hook="output"):
+            self.connect(host.address, port, source_port=source_port).close()
+        self.firewall.run("conntrack", "-D", "-p", "tcp", "--orig-dst", host.address, "--sport", str(source_port))
 
     def ask(self, address=VIP, port=80, seconds=3.0, namespace=None, source="", path="/"):
         """Which server answers one HTTP request on a connection of its own; None when none does."""
@@ -254,14 +260,16 @@ class FailoverBed:
         head, _, body = answer.partition(b"\r\n\r\n")
         return body.decode().strip() if b" 200 " in head.split(b"\r\n")[0] else None
 
-    def connect(self, address=VIP, port=80, seconds=3.0, namespace=None, source=""):
+    def connect(self, address=VIP, port=80, seconds=3.0, namespace=None, source="", source_port=0):
         one = (namespace or self.client).call(lambda: socket.socket(family_of(address), socket.SOCK_STREAM))
         try:
             one.settimeout(seconds)
             # An aborted close, so that thousands of connections leave nothing behind.
             one.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-            if source:
-                one.bind((source, 0))
+            if source or source_port:
+                # A port may be in use for connections to others.
+                one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                one.bind((source, source_port))
             one.connect((address, port))
         except OSError:
             one.close()

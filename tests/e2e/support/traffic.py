@@ -114,9 +114,9 @@ class Load:
 class KeptConnection:
     """HTTP/1.1 on one connection of the client."""
 
-    def __init__(self, bed, address, port, seconds=5.0):
+    def __init__(self, bed, address, port, seconds=5.0, source_port=0):
         self._connection = http.client.HTTPConnection(address, port, timeout=seconds)
-        self._connection.sock = bed.connect(address, port, seconds)
+        self._connection.sock = bed.connect(address, port, seconds, source_port=source_port)
         self.ended = False
 
     def ask(self, keep=True):
