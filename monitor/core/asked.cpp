@@ -82,6 +82,8 @@ void Core::Impl::handle(const ReleaseService& event) {
   s.unprepared = 0;
   s.rung_index = 0;
   s.ledger.restore({}, s.budget);
+  // Still to come: it counts against the new budget.
+  if (s.op.phase == Phase::preparing && s.op.charged) s.ledger.charge(now_);
   // In place of the trial that it waits for, it is healed; see consider().
   if (s.op.phase == Phase::waiting && !s.op.asked) {
     leave_ready(s);

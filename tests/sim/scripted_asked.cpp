@@ -282,6 +282,21 @@ TEST_CASE("a service that is released from quarantine has its whole budget") {
   CHECK(s.count(NoticeKind::released) == 2);
 }
 
+TEST_CASE("a restart that is about to happen counts when its service is released meanwhile") {
+  Script s;
+  const auto web = quarantined(s);
+  s.feed(RestartService{web_key, {}});
+  REQUIRE(s.sent(web) == 3);  // it is prepared: its intent is to be stored
+  s.feed(ReleaseService{web_key, {}});
+  CHECK(s.records.at(web_key).budget_left.size() == 1);
+  s.run(20s);
+  CHECK(s.sent(web) == 4);
+  CHECK(s.last(NoticeKind::heal_started)->text ==
+        "restarting web, as was asked for (restart 1 of 3)");
+  REQUIRE(s.run_until([&] { return s.state("web") == State::quarantined; }, 1h));
+  CHECK(s.sent(web) == 6);
+}
+
 TEST_CASE("a restart that is asked for in quarantine takes the place of a trial") {
   Script s;
   const auto web = quarantined(s);

@@ -26,7 +26,7 @@ struct Arguments {
   std::uint64_t seeds = 1000;
   std::uint64_t from = 1;
   unsigned containers = 300;
-  unsigned days = 3;
+  unsigned hours = 72;
   unsigned keep_going = 0;
   bool trace = false;
   bool measure = false;
@@ -35,9 +35,9 @@ struct Arguments {
 
 [[noreturn]] void usage() {
   std::fputs(
-      "usage: sim_long [--seeds N] [--from S] [--seed S] [--containers C] [--days D] [--measure] "
-      "[--keep-going]\n"
-      "                [--trace] [--only CONTAINER]\n",
+      "usage: sim_long [--seeds N] [--from S] [--seed S] [--containers C] [--days D | --hours H] "
+      "[--measure]\n"
+      "                [--keep-going] [--trace] [--only CONTAINER]\n",
       stderr);
   std::exit(2);
 }
@@ -75,7 +75,9 @@ Arguments parse(int count, char** values) {
     else if (option == "--containers")
       a.containers = number<unsigned>(value);
     else if (option == "--days")
-      a.days = number<unsigned>(value);
+      a.hours = 24 * std::min(number<unsigned>(value), 10'000U);
+    else if (option == "--hours")
+      a.hours = number<unsigned>(value);
     else if (option == "--only")
       a.trace_only = number<long>(value);
     else if (option == "--seed") {
@@ -85,7 +87,7 @@ Arguments parse(int count, char** values) {
       usage();
     }
   }
-  if (a.containers == 0 || a.containers > 100'000 || a.days > 365) usage();
+  if (a.containers == 0 || a.containers > 100'000 || a.hours > 365 * 24) usage();
   return a;
 }
 
@@ -93,7 +95,7 @@ WorldOptions options_for(const Arguments& a, std::uint64_t seed) {
   WorldOptions options;
   options.seed = seed;
   options.containers = a.containers;
-  options.faulty = std::chrono::hours{24} * a.days;
+  options.faulty = std::chrono::hours{a.hours};
   options.measure = a.measure;
   return options;
 }
@@ -151,8 +153,8 @@ int main(int count, char** values) {
     if (outcome.failure.empty()) continue;
     ++failures;
     std::printf(
-        "FAILED: %s\n  replay: sim_long --seed %llu --containers %u --days %u   (revision %s)\n",
-        outcome.failure.c_str(), static_cast<unsigned long long>(seed), a.containers, a.days,
+        "FAILED: %s\n  replay: sim_long --seed %llu --containers %u --hours %u   (revision %s)\n",
+        outcome.failure.c_str(), static_cast<unsigned long long>(seed), a.containers, a.hours,
         SENTINEL_SIM_REVISION);
     if (a.keep_going == 0) {
       show_end_of(a, seed, outcome.culprit);
@@ -160,8 +162,8 @@ int main(int count, char** values) {
     }
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - began;
-  std::printf("%llu worlds, %u containers, %u days of faults each; %llu failed\n",
-              static_cast<unsigned long long>(a.seeds), a.containers, a.days,
+  std::printf("%llu worlds, %u containers, %u hours of faults each; %llu failed\n",
+              static_cast<unsigned long long>(a.seeds), a.containers, a.hours,
               static_cast<unsigned long long>(failures));
   // Processor time as well: on a busy machine the wall says more about the neighbours.
   const double cpu =

@@ -31,8 +31,8 @@ void check_seeds(std::uint64_t from, std::uint64_t count, unsigned containers,
                  std::chrono::hours faulty) {
   for (std::uint64_t seed = from; seed < from + count; ++seed) {
     const Outcome outcome = simulate(seed, containers, faulty);
-    INFO("replay: seed " << seed << ", " << containers << " containers, " << faulty.count()
-                         << " hours");
+    INFO("replay: sim_long --seed " << seed << " --containers " << containers << " --hours "
+                                    << faulty.count());
     INFO(outcome.failure);
     REQUIRE(outcome.failure.empty());
     CHECK(outcome.core_events > 0);
