@@ -195,13 +195,26 @@ void Core::Impl::handle(const IntentStored& event) {
   evaluate(s);
 }
 
+/// Only probes say that it fails, and each of them was answered the last time it asked: what they
+/// found may be over. It is when this process, or the whole machine, stood still meanwhile. The
+/// next results say which.
+bool Core::Impl::answers_again(const Service& s) const {
+  const auto& found = s.judged.failures;
+  if (!found.probe || found.unhealthy || found.exited) return false;
+  return std::ranges::none_of(s.probes, [](const Probe& p) {
+    return p.judge.verdict() == Verdict::fail && !p.judge.answered_last();
+  });
+}
+
 void Core::Impl::preparing(Service& s) {
   Container& c = *current(s);
   auto& op = s.op;
   if (c.status.started_at != op.started_at) return unprepare(s, "it was started anew");
   if (!wanted(s)) return unprepare(s, "it is no longer failing");
   if (const auto why = why_not_now(s); !why.empty()) return unprepare(s, why);
-  if (now_ >= op.deadline) return unprepare(s, "the Engine did not say how it is");
+  const bool on_hold = !op.asked && answers_again(s);
+  if (now_ >= op.deadline)
+    return unprepare(s, on_hold ? "it answers again" : "the Engine did not say how it is");
   if (!op.intent_known && now_ >= op.intent_due) {
     op.intent_known = true;
     tell(s, NoticeKind::intent_not_durable,
@@ -213,6 +226,7 @@ void Core::Impl::preparing(Service& s) {
     if (c.retry_at == never) want_inspect(c);
     return;
   }
+  if (on_hold) return;
   if (exited(c.status.run)) {
     if (op.rung == Rung::stop) {
       c.purpose.stop_seen = true;

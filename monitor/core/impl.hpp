@@ -189,6 +189,7 @@ class Core::Impl {
   Duration time_to_stop(const Service&, Step) const;
   bool may_act(const Service&) const;
   bool wanted(const Service&) const;
+  bool answers_again(const Service&) const;
   std::string why_not_now(const Service&) const;
 
   // small things

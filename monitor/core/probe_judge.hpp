@@ -76,6 +76,9 @@ class ProbeJudge {
   /// nullopt: not enough results yet.
   std::optional<Verdict> verdict() const { return verdict_; }
 
+  /// The latest result was no failure; false before the first since the verdict.
+  bool answered_last() const { return answers_.among(1) > 0; }
+
   /// A change is in the air: probe at the fast interval.
   bool pending(const JudgeRule& rule) const {
     if (!verdict_) return true;

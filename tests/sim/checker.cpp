@@ -313,8 +313,8 @@ void Checker::check_known_intent(const Op& op, const Container& truth, const See
   const bool stopped = (truth.run == RunState::exited || truth.run == RunState::removing) &&
                        truth.exit_cause == Cause::person;
   // Who asks for a restart of what was stopped wants it to run.
-  if (stopped && s.person_stop_true >= std::max(truth.person_stopped_at, op.wanted_at) &&
-      s.person_stop_true > Time::min()) {
+  const Time since = std::max({truth.person_stopped_at, truth.started, op.wanted_at});
+  if (stopped && s.person_stop_true >= since && s.person_stop_true > Time::min()) {
     return fail(index, now, "an operation on a container that is known to be stopped by a person");
   }
 }

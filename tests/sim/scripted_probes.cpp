@@ -78,6 +78,42 @@ TEST_CASE("a restart cures what a probe found, and the probe verifies it") {
   CHECK(s.sent(web) == 1);
 }
 
+TEST_CASE("what was answered just before its restart waits for the next answer") {
+  Script s;
+  const auto web = probed(s);
+  s.hold_inspects = true;
+  s.probe_says[web] = Verdict::fail;
+  REQUIRE(s.run_until([&] { return s.state("web") == State::unhealthy; }, 15s));
+  s.probe_says[web] = Verdict::pass;
+  const auto asked = s.probes.size();
+  REQUIRE(s.run_until([&] { return s.probes.size() == asked + 1; }, 6s));
+  s.run(10ms);
+  s.hold_inspects = false;
+  REQUIRE(s.run_until([&] { return s.view("web").phase == "preparing"; }, 20s));
+  SECTION("it is well") {
+    s.run(1min);
+    CHECK(s.state("web") == State::healthy);
+    CHECK(s.operations.empty());
+    CHECK(s.count(NoticeKind::heal_abandoned) == 1);
+    CHECK(s.view("web").budget_remaining == 5);
+  }
+  SECTION("it fails again") {
+    CHECK(s.operations.empty());
+    s.probe_says[web] = Verdict::fail;
+    REQUIRE(s.run_until([&] { return s.sent(web) == 1; }, 20s));
+  }
+  SECTION("it fails now and then") {
+    s.cured[web] = false;
+    for (int i = 0; i < 30 && s.sent(web) == 0; ++i) {
+      s.probe_says[web] = i % 2 == 0 ? Verdict::fail : Verdict::pass;
+      const auto before = s.probes.size();
+      REQUIRE(s.run_until([&] { return s.probes.size() > before; }, 10s));
+      s.run(10ms);
+    }
+    CHECK(s.sent(web) == 1);
+  }
+}
+
 TEST_CASE("a probe ends the verification before the health check does") {
   Script s;
   const auto web = probed(s, true);

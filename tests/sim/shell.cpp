@@ -298,7 +298,9 @@ void World::hint(const EmittedHint& emitted) {
     return send(event, last_hint_at_ - now_, false, origin);
   }
   if (prng_.chance(rates_.hint_lost)) return;
-  if (prng_.chance(rates_.hint_repeated)) send(event, prng_.between(1ms, 10s), false, origin);
+  // The session drops what it has seen; a second `stop` means somebody else's.
+  if (prng_.chance(rates_.hint_repeated) && emitted.kind != core::HintKind::stop)
+    send(event, prng_.between(1ms, 10s), false, origin);
   if (prng_.chance(rates_.hint_late)) return send(event, prng_.between(1s, 60s), false, origin);
   if (prng_.chance(rates_.hint_reordered))
     return send(event, prng_.between(1ms, 2s), false, origin);
