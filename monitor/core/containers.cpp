@@ -155,8 +155,10 @@ bool Core::Impl::own_hint(const Container& c) const {
   if (it == services_.end()) return false;
   const auto& op = it->second.op;
   if (op.id == 0 || op.container != c.id) return false;
-  return op.phase == Phase::acting || op.phase == Phase::exiting || op.phase == Phase::confirming ||
-         now_ < op.own_until;
+  if (op.phase == Phase::acting || op.phase == Phase::exiting || now_ < op.own_until) return true;
+  // The Engine said that it has done it: what comes long after that is not of it, however long the
+  // inspect takes that shows it.
+  return op.phase == Phase::confirming && op.result != OperationResult::done;
 }
 
 void Core::Impl::hint_intent(Container& c, HintKind kind) {

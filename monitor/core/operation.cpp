@@ -80,6 +80,7 @@ void Core::Impl::handle(const OperationDone& event) {
         op.confirm_from = now_;
         want_inspect(*current(s));
       } else {
+        op.own_until = after(now_, own_hints_for);
         confirm(s, false, 2s);
       }
       break;

@@ -312,8 +312,9 @@ void Checker::check_known_intent(const Op& op, const Container& truth, const See
     return fail(index, now, "an operation on a container that a person is known to be stopping");
   const bool stopped = (truth.run == RunState::exited || truth.run == RunState::removing) &&
                        truth.exit_cause == Cause::person;
-  // Who asks for a restart of what was stopped wants it to run.
-  const Time since = std::max({truth.person_stopped_at, truth.started, op.wanted_at});
+  // Who asks for a restart of what was stopped wants it to run, also when that restart fails.
+  const Time since = std::max({truth.person_stopped_at, truth.started, op.wanted_at,
+                               accounts_[truth.info->key].done_for_person});
   if (stopped && s.person_stop_true >= since && s.person_stop_true > Time::min()) {
     return fail(index, now, "an operation on a container that is known to be stopped by a person");
   }
@@ -358,6 +359,7 @@ void Checker::check_budget(const Op& op, const Container& truth, Index index, Ti
   }
   ++account.chain;
   account.last_attempt = op.intent.asked ? op.asked : now;
+  if (op.intent.asked) account.done_for_person = now;
   account.attempts.push_back({op.intent.op, account.clock(now), op.durable});
 }
 

@@ -111,8 +111,9 @@ class Checker {
     unsigned chain = 0;  // attempts without a healthy moment in between
     Time maintenance_until = Time::min();
     Time quarantined_at = Time::min();
-    Time asked_at = Time::min();  // when a person asked for a restart, the latest time
-    bool asked = false;           // and no operation was begun for it
+    Time asked_at = Time::min();         // when a person asked for a restart, the latest time
+    bool asked = false;                  // and no operation was begun for it
+    Time done_for_person = Time::min();  // when one was begun that was asked for
     Duration clock(Time now) const {
       return healthy_since ? healthy + (now - *healthy_since) : healthy;
     }

@@ -426,3 +426,21 @@ TEST_CASE(
   CHECK(s.operations.size() == 1);
   CHECK(s.state("web") == State::healthy);
 }
+
+TEST_CASE("who kills a container soon after its restart is heard, however late its inspect") {
+  Script s;
+  const auto web = asked_to_restart(s);
+  s.exits(web, 143);
+  s.feed(Hint{web, HintKind::stop});
+  s.starts(web);
+  s.hold_inspects = true;
+  s.answer(s.operations[0], OperationResult::done);
+  s.run(6s);
+  s.feed(Hint{web, HintKind::kill});
+  s.exits(web, 137);
+  s.run(1s);
+  s.hold_inspects = false;
+  s.run(5min);
+  CHECK(s.operations.size() == 1);
+  CHECK(s.state("web") == State::stopped);
+}
