@@ -17,7 +17,9 @@ using io::HttpRequest;
 using io::HttpResponse;
 
 constexpr std::size_t most_pages = 10;  // of incidents
-constexpr std::size_t at_once = 16;     // questions; the journal takes 64, from everybody
+constexpr unsigned most_end_asks =
+    10;                              // until the journal knows an end; each a second or more apart
+constexpr std::size_t at_once = 16;  // questions; the journal takes 64, from everybody
 
 HttpResponse no_page() { return io::http_problem(404, "no status page is configured here"); }
 
@@ -53,6 +55,8 @@ void StatusApi::configure(StatusPageSettings settings) {
   look_.reset();
   past_.clear();
   incidents_.clear();
+  ends_.clear();
+  end_asks_ = 0;
   past_at_.reset();
   asked_at_.reset();
   page_at_.reset();
@@ -99,7 +103,9 @@ void StatusApi::look_if_due() {
   const bool due = !asked_at_ || now - *asked_at_ >= past_age;
   if (!due && page_at_ && now - *page_at_ < page_age) return;
   std::string seen = live_incidents();
-  if (!due && seen == seen_incidents_) return;
+  const bool awaited = !ends_.empty() && end_asks_ < most_end_asks;
+  if (!due && seen == seen_incidents_ && !awaited) return;
+  if (awaited) ++end_asks_;
   auto look = std::make_shared<Look>();
   look->began = now;
   look->now = wall_now();
@@ -174,7 +180,14 @@ void StatusApi::ask_timelines(const LookPtr& look) {
 }
 
 void StatusApi::finish(const LookPtr& look) {
-  if (look->incidents_known) incidents_ = std::move(look->incidents);
+  if (look->incidents_known) {
+    incidents_ = std::move(look->incidents);
+    std::erase_if(ends_, [this](const auto& end) {
+      const auto known = std::ranges::find(incidents_, end.first, &PublicIncident::id);
+      return known == incidents_.end() || known->ended;
+    });
+    if (ends_.empty()) end_asks_ = 0;
+  }
   // Rather an old past than half a new one.
   if (look->timelines && !(look->failed && has_past())) {
     past_.assign(settings_.lines.size(), {});
@@ -209,10 +222,19 @@ void StatusApi::take_live_incidents() {
       incidents_.push_back(*std::move(shown));
     }
   }
-  // It has ended since the journal was asked, and the journal will say when.
+  // It has ended since the journal was asked, and the journal will say when: until then it has
+  // ended now.
+  if (history_.any() && end_asks_ < most_end_asks) {
+    for (PublicIncident& one : incidents_) {
+      if (one.ended || std::ranges::contains(live, one.id)) continue;
+      if (!ends_.contains(one.id) && !std::ranges::contains(were_live_, one.id)) continue;
+      one.ended = ends_.try_emplace(one.id, wall_now()).first->second;
+    }
+  }
   std::erase_if(incidents_, [&live](const PublicIncident& one) {
     return !one.ended && !std::ranges::contains(live, one.id);
   });
+  were_live_ = std::move(live);
 }
 
 std::vector<PublicIncident> StatusApi::shown_incidents() const {

@@ -6,6 +6,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <map>
 #include <memory>
 #include <optional>
 #include <string>
@@ -80,11 +81,14 @@ class StatusApi {
 
   LookPtr look_;  // under way
   std::vector<Waiter> waiting_;
-  std::vector<LinePast> past_;             // by line
-  std::vector<PublicIncident> incidents_;  // in no order
-  std::optional<core::Time> past_at_;      // when the past was asked for
-  std::optional<core::Time> asked_at_;     // when anything was, answered or not
-  std::string seen_incidents_;             // that were open then
+  std::vector<LinePast> past_;                  // by line
+  std::vector<PublicIncident> incidents_;       // in no order
+  std::optional<core::Time> past_at_;           // when the past was asked for
+  std::optional<core::Time> asked_at_;          // when anything was, answered or not
+  std::string seen_incidents_;                  // that were open then
+  std::vector<std::string> were_live_;          // when the page was made
+  std::map<std::string, core::WallTime> ends_;  // seen, and not known to the journal yet
+  unsigned end_asks_ = 0;                       // of the journal for these
 
   StatusPageText page_;
   std::optional<core::Time> page_at_;

@@ -108,6 +108,48 @@ TEST_CASE_METHOD(StatusBed,
   CHECK(timeline_queries == 2);
 }
 
+TEST_CASE_METHOD(StatusBed, "an incident that ended stays while the journal does not know it yet") {
+  with_alerts();
+  with_journal();
+  configure();
+  live.push_back(incident(first_id, service("shop", "web"), 0s));
+  now += 2s;
+  REQUIRE(page().at("incidents").size() == 1);
+  held = true;
+  const io::IncidentPage open{{live.front()}, false};
+  live.clear();
+  now += 2s;
+  Json answer = page();
+  REQUIRE(answer.at("incidents").size() == 1);
+  const auto end = answer.at("incidents")[0].at("ended");
+  CHECK(end == "2023-11-14T22:13:24.000Z");
+  // It answers, and still has it open.
+  kept.assign(20, open);
+  next_page = 0;
+  let_go();
+  now += 2s;
+  answer = page();
+  REQUIRE(answer.at("incidents").size() == 1);
+  CHECK(answer.at("incidents")[0].at("ended") == end);
+  SECTION("then it knows") {
+    kept[next_page].incidents.front().ended = ago(-3s);
+    now += 2s;
+    CHECK(page().at("incidents")[0].at("ended") == "2023-11-14T22:13:23.000Z");
+    const int asked = incident_queries;
+    now += 2s;
+    CHECK(page().at("incidents").size() == 1);
+    CHECK(incident_queries == asked);
+  }
+  SECTION("it never does") {
+    for (int i = 0; i < 12; ++i) {
+      now += 2s;
+      answer = page();
+    }
+    CHECK(answer.at("incidents").empty());
+    CHECK(incident_queries < 16);
+  }
+}
+
 TEST_CASE_METHOD(StatusBed,
                  "an open incident that nobody knows any more is not shown as going on") {
   with_alerts();
