@@ -162,18 +162,21 @@ bool Core::Impl::own_hint(const Container& c) const {
 }
 
 void Core::Impl::hint_intent(Container& c, HintKind kind) {
-  if (own_hint(c)) {
-    Service& s = services_.at(c.service);
-    if (kind != HintKind::stop || s.op.interfered) return;
+  const bool ours = own_hint(c);
+  if (Service* s = find(c.service); kind == HintKind::stop && s != nullptr && s->op.id != 0 &&
+                                    s->op.container == c.id &&
+                                    (ours || s->op.phase == Phase::confirming)) {
+    if (s->op.interfered) return;
     // One `stop` belongs to our own restart or stop; a further one is somebody else's.
-    const unsigned expected = s.op.step == Step::restart || s.op.step == Step::stop ? 1 : 0;
-    if (++s.op.stops_seen > expected) {
-      s.op.interfered = true;
-      tell(s, NoticeKind::interference,
-           "somebody else stopped " + s.name + " while it was being healed");
+    const unsigned expected = s->op.step == Step::restart || s->op.step == Step::stop ? 1 : 0;
+    if (++s->op.stops_seen > expected) {
+      s->op.interfered = true;
+      tell(*s, NoticeKind::interference,
+           "somebody else stopped " + s->name + " while it was being healed");
     }
     return;
   }
+  if (ours) return;
   auto& p = c.purpose;
   switch (kind) {
     case HintKind::kill:

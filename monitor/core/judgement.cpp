@@ -102,7 +102,7 @@ void judge_running(const JudgementInput& in, Judgement& out) {
   }
   if (starting) {
     out.state = State::starting;
-    out.reason = out.unchecked ? "its health check has not run since it was paused" : "starting";
+    out.reason = out.unchecked ? "not checked since it was paused" : "starting";
   } else if (unknown) {
     out.state = State::unknown;
     out.reason = "not probed yet";

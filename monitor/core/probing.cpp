@@ -213,7 +213,8 @@ void Core::Impl::handle(ProbeFinished& event) {
   p.next_slot = std::max(after(p.slot, interval), now_);
   p.next = after(p.next_slot, rng_.below(interval / jitter_part));
   out_->emplace_back(ProbeReport{s->id, s->key, spec.name, spec.kind, std::move(event.outcome)});
-  if (changed)
+  // What is being prepared waits for results, see answers_again().
+  if (changed || s->op.phase == Phase::preparing)
     evaluate(*s);
   else
     schedule(*s);

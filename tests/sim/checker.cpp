@@ -275,10 +275,12 @@ void Checker::check_first(const core::Operate& operate, Op& op, const Container&
     return fail(index, now, "an operation without a fresh inspect before it");
   }
   const bool probed = !truth.info->settings.probes.empty();
-  // Not core's own rule: it is what is looked at here.
+  // Not core's own rule: it is what is looked at here. After an attempt that did not help, nothing
+  // says that it is well.
   const auto& check = truth.info->health_check;
   const bool unchecked = s.status.health == core::EngineHealth::unhealthy && check &&
-                         s.status.failing_streak < check->retries;
+                         s.status.failing_streak < check->retries &&
+                         accounts_[truth.info->key].chain == 0;
   const bool says_well = s.status.run == RunState::running &&
                          (s.status.health == core::EngineHealth::healthy ||
                           s.status.health == core::EngineHealth::none || unchecked);

@@ -285,10 +285,14 @@ TEST_CASE("a service that is released from quarantine has its whole budget") {
 TEST_CASE("a restart that is about to happen counts when its service is released meanwhile") {
   Script s;
   const auto web = quarantined(s);
+  s.hold_store = true;
   s.feed(RestartService{web_key, {}});
-  REQUIRE(s.sent(web) == 3);  // it is prepared: its intent is to be stored
+  REQUIRE(s.view("web").phase == "preparing");
+  REQUIRE(s.sent(web) == 3);
   s.feed(ReleaseService{web_key, {}});
+  REQUIRE(s.view("web").phase == "preparing");
   CHECK(s.records.at(web_key).budget_left.size() == 1);
+  s.hold_store = false;
   s.run(20s);
   CHECK(s.sent(web) == 4);
   CHECK(s.last(NoticeKind::heal_started)->text ==

@@ -444,3 +444,23 @@ TEST_CASE("who kills a container soon after its restart is heard, however late i
   CHECK(s.operations.size() == 1);
   CHECK(s.state("web") == State::stopped);
 }
+
+TEST_CASE("a stop soon after a start of ours is heard, however late the inspect and the kill") {
+  Script s;
+  const auto web = s.add("web", [](ContainerInfo& info) { info.settings.heal_on.exited = true; });
+  s.connect();
+  s.manual = true;
+  s.exits(web, 1);
+  REQUIRE(s.run_until([&] { return s.sent(web, Step::start) == 1; }, 1min));
+  s.starts(web);
+  s.hold_inspects = true;
+  s.answer(s.operations[0], OperationResult::done);
+  s.run(10s);
+  s.exits(web, 143);
+  s.feed(Hint{web, HintKind::stop});
+  s.feed(Hint{web, HintKind::kill});
+  s.hold_inspects = false;
+  s.run(5min);
+  CHECK(s.operations.size() == 1);
+  CHECK(s.state("web") == State::stopped);
+}

@@ -53,7 +53,7 @@ TEST_CASE("what a pause calls unhealthy is not healed before a check has said so
     s.run(20min);
     CHECK(s.operations.empty());
     CHECK(s.state("web") == State::healthy);
-    CHECK(s.view("web").reason == "its health check has not run since it was paused");
+    CHECK(s.view("web").reason == "not checked since it was paused");
     s.turns(web, EngineHealth::healthy);
     s.run(1s);
     CHECK(s.view("web").reason == "health check passes");

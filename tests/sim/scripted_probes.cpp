@@ -80,38 +80,47 @@ TEST_CASE("a restart cures what a probe found, and the probe verifies it") {
 
 TEST_CASE("what was answered just before its restart waits for the next answer") {
   Script s;
-  const auto web = probed(s);
-  s.hold_inspects = true;
+  const auto web = s.add("web", [](ContainerInfo& info) {
+    with_probe(info);
+    info.health_check.reset();
+    info.settings.delay = 5500ms;
+  });
+  s.connect();
+  s.run(10s);
   s.probe_says[web] = Verdict::fail;
   REQUIRE(s.run_until([&] { return s.state("web") == State::unhealthy; }, 15s));
+  // The next result comes after 5 s and the one behind it after 6 s; it takes both to be well.
   s.probe_says[web] = Verdict::pass;
-  const auto asked = s.probes.size();
-  REQUIRE(s.run_until([&] { return s.probes.size() == asked + 1; }, 6s));
-  s.run(10ms);
-  s.hold_inspects = false;
-  REQUIRE(s.run_until([&] { return s.view("web").phase == "preparing"; }, 20s));
+  REQUIRE(s.run_until([&] { return s.view("web").phase == "preparing"; }, 6s));
+  s.run(100ms);
+  REQUIRE(s.view("web").phase == "preparing");
+  CHECK(s.operations.empty());
   SECTION("it is well") {
     s.run(1min);
     CHECK(s.state("web") == State::healthy);
     CHECK(s.operations.empty());
-    CHECK(s.count(NoticeKind::heal_abandoned) == 1);
+    REQUIRE(s.count(NoticeKind::heal_abandoned) == 1);
     CHECK(s.view("web").budget_remaining == 5);
   }
   SECTION("it fails again") {
-    CHECK(s.operations.empty());
     s.probe_says[web] = Verdict::fail;
-    REQUIRE(s.run_until([&] { return s.sent(web) == 1; }, 20s));
+    REQUIRE(s.run_until([&] { return s.sent(web) == 1; }, 2s));
   }
-  SECTION("it fails now and then") {
-    s.cured[web] = false;
-    for (int i = 0; i < 30 && s.sent(web) == 0; ++i) {
-      s.probe_says[web] = i % 2 == 0 ? Verdict::fail : Verdict::pass;
-      const auto before = s.probes.size();
-      REQUIRE(s.run_until([&] { return s.probes.size() > before; }, 10s));
-      s.run(10ms);
-    }
-    CHECK(s.sent(web) == 1);
+}
+
+TEST_CASE("what fails every other time is restarted") {
+  Script s;
+  const auto web = probed(s);
+  s.cured[web] = false;
+  s.probe_says[web] = Verdict::fail;
+  REQUIRE(s.run_until([&] { return s.state("web") == State::unhealthy; }, 15s));
+  for (int i = 0; i < 30 && s.sent(web) < 2; ++i) {
+    s.probe_says[web] = i % 2 == 0 ? Verdict::pass : Verdict::fail;
+    const auto before = s.probes.size();
+    REQUIRE(s.run_until([&] { return s.probes.size() > before; }, 10s));
+    s.run(10ms);
   }
+  CHECK(s.sent(web) >= 1);
 }
 
 TEST_CASE("a probe ends the verification before the health check does") {

@@ -190,7 +190,7 @@ TEST_CASE("what was not checked since a pause is not failing, and its probes jud
   CHECK(s.judged().state == State::starting);
   CHECK(s.judged().unchecked);
   CHECK_FALSE(s.judged().failing());
-  CHECK(s.judged().reason == "its health check has not run since it was paused");
+  CHECK(s.judged().reason == "not checked since it was paused");
   CHECK(s.probe(Verdict::pass).judged().state == State::healthy);
   CHECK(s.probe(Verdict::fail).judged().failures.probe);
 }
