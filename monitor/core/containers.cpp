@@ -167,8 +167,10 @@ void Core::Impl::hint_intent(Container& c, HintKind kind) {
                                     s->op.container == c.id &&
                                     (ours || s->op.phase == Phase::confirming)) {
     if (s->op.interfered) return;
-    // One `stop` belongs to our own restart or stop; a further one is somebody else's.
-    const unsigned expected = s->op.step == Step::restart || s->op.step == Step::stop ? 1 : 0;
+    // One `stop` belongs to our own restart or stop, if it comes in time; a further one is somebody
+    // else's.
+    const bool stops = s->op.step == Step::restart || s->op.step == Step::stop;
+    const unsigned expected = ours && stops ? 1 : 0;
     if (++s->op.stops_seen > expected) {
       s->op.interfered = true;
       tell(*s, NoticeKind::interference,

@@ -464,3 +464,17 @@ TEST_CASE("a stop soon after a start of ours is heard, however late the inspect 
   CHECK(s.operations.size() == 1);
   CHECK(s.state("web") == State::stopped);
 }
+
+TEST_CASE("a stop long after the answer is not that of a restart that was not done") {
+  Script s;
+  const auto web = asked_to_restart(s);
+  s.hold_inspects = true;
+  s.answer(s.operations[0], OperationResult::done);
+  s.run(10s);
+  s.exits(web, 143);
+  s.feed(Hint{web, HintKind::stop});
+  s.hold_inspects = false;
+  s.run(5min);
+  CHECK(s.operations.size() == 1);
+  CHECK(s.state("web") == State::stopped);
+}
