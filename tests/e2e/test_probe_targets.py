@@ -79,9 +79,18 @@ def test_every_kind_is_watched_and_a_failure_told(bed, watch):
     for name in ("web", "names", "host"):
         assert not monitor.log("service.transition", name, to="unhealthy")
 
-    metrics = monitor.metrics()
+    # Each of the latest probes passes again: one that came late on a busy machine is no failure of the service.
+    passing = {"mail": "smtp", "web": "http", "names": "dns", "host": "ping"}
+    last = {}
+
+    def all_pass():
+        last["metrics"] = metrics = monitor.metrics()
+        return all(metrics.one("sentinel_probe_success", service=service, probe=name) == 1
+                   for service, name in [*passing.items(), ("web", "https")])
+
+    eventually(all_pass, lambda: f"all of the latest probes pass: {last['metrics'].text}")
+    metrics = last["metrics"]
     assert metrics.one("sentinel_service_info", service="mail", project="targets", replica="1")
-    assert metrics.one("sentinel_probe_success", service="mail", probe="smtp") == 1
     assert metrics.one("sentinel_probe_failures_total", service="mail", probe="smtp", reason="timeout") >= 2
     assert metrics.one("sentinel_probe_smtp_reply_code", service="mail", probe="smtp") == 250
     assert metrics.one("sentinel_probe_http_status_code", service="web", probe="http") == 200
