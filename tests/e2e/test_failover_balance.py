@@ -98,7 +98,9 @@ def test_the_firewall_itself_and_the_servers_use_the_virtual_address(nat):
 
 
 def test_the_servers_see_the_client_unless_masqueraded(nat):
-    nat.failover(settings(pool("web"), pool("hidden", port=81, masquerade=True))).wait_pool("hidden", up=3)
+    daemon = nat.failover(settings(pool("web"), pool("hidden", port=81, masquerade=True)))
+    daemon.wait_pool("web", up=3)
+    daemon.wait_pool("hidden", up=3)
     for address, family in ((VIP, 0), (VIP6, 1)):
         assert nat.peer_seen(address, 80) == ("192.0.2.2", "2001:db8:1::2")[family]
         assert nat.peer_seen(address, 81) == ("198.51.100.1", "2001:db8:2::1")[family]

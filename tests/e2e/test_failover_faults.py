@@ -129,7 +129,7 @@ def test_connections_to_a_failed_server_end_instead_of_hanging(nat, old):
     daemon = nat.failover(settings(pool("web")))
     daemon.wait_pool("web", up=3)
     victim, *others = nat.hosts
-    ports = range(20001, 20007)
+    ports = nat.fresh_ports(6)
     connections = [nat.kept(source_port=port) for port in ports]
     servers = [one.ask() for one in connections]
     assert "s1" in servers

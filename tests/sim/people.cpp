@@ -137,6 +137,8 @@ bool World::step_of(Errand& errand) {
     case ErrandKind::maintain: {
       if (!core_ || now_ < paused_until_) return false;
       const bool ends = errand.step > 0;
+      // The API takes it only for what is known.
+      if (core_->find(service.blueprint.info.key.to_string()).empty()) return false;
       tell(core::SetMaintenance{service.blueprint.info.key,
                                 ends ? Duration{} : prng_.between(1min, 2h)},
            {});

@@ -241,6 +241,12 @@ class FailoverBed:
         """A connection that is kept alive."""
         return KeptConnection(self, address, port, source_port=source_port)
 
+    def fresh_ports(self, count):
+        """Ports of the client by which no server has a connection left, as of clients that were cut off by a fault."""
+        taken = {line.split()[4].rpartition(":")[2] for host in self.hosts
+                 for line in host.net.run("ss", "-Htan").splitlines()}
+        return [port for port in range(20001, 30000) if str(port) not in taken][:count]
+
     def abandoned(self, host, source_port, port=8080):
         """A connection that only the server still knows of: what is left of a client, or of an earlier connection."""
         with self.client.drop("tcp flags & rst == rst", hook="output"):
