@@ -242,9 +242,12 @@ class FailoverBed:
         return KeptConnection(self, address, port, source_port=source_port)
 
     def fresh_ports(self, count):
-        """Ports of the client by which no server has a connection left, as of clients that were cut off by a fault."""
-        taken = {line.split()[4].rpartition(":")[2] for host in self.hosts
-                 for line in host.net.run("ss", "-Htan").splitlines()}
+        """Ports that the client does not use, and by which no server has a connection left, as of clients that were cut
+        off by a fault."""
+        def ports(place, column):
+            return {line.split()[column].rpartition(":")[2] for line in place.run("ss", "-Htan").splitlines()}
+
+        taken = ports(self.client, 3).union(*(ports(host.net, 4) for host in self.hosts))
         return [port for port in range(20001, 30000) if str(port) not in taken][:count]
 
     def abandoned(self, host, source_port, port=8080):
