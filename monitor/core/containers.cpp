@@ -130,7 +130,7 @@ void Core::Impl::handle(const Hint& event) {
   }
   // While the Engine works on our request its events tell nothing new; the inspect after the answer
   // does.
-  const bool ours = s != nullptr && s->op.phase == Phase::acting && own_hint(*c);
+  const bool ours = operated(*c) != nullptr && s->op.phase == Phase::acting;
   if (event.kind != HintKind::kill && !ours) want_inspect(*c);
   if (event.kind == HintKind::kill && s != nullptr) evaluate(*s);
 }
@@ -150,34 +150,35 @@ bool Core::Impl::being_stopped(const Service& s) const {
   return c != nullptr && c->status.run == RunState::running && now_ < c->stopping_until;
 }
 
-bool Core::Impl::own_hint(const Container& c) const {
-  const auto it = services_.find(c.service);
-  if (it == services_.end()) return false;
-  const auto& op = it->second.op;
-  if (op.id == 0 || op.container != c.id) return false;
+Service* Core::Impl::operated(const Container& c) {
+  Service* s = find(c.service);
+  return s != nullptr && s->op.id != 0 && s->op.container == c.id ? s : nullptr;
+}
+
+bool Core::Impl::own_hint(const Operation& op) const {
   if (op.phase == Phase::acting || op.phase == Phase::exiting || now_ < op.own_until) return true;
   // The Engine said that it has done it: what comes long after that is not of it, however long the
   // inspect takes that shows it.
   return op.phase == Phase::confirming && op.result != OperationResult::done;
 }
 
+// One `stop` belongs to our own restart or stop, if it comes in time; a further one is somebody
+// else's.
+void Core::Impl::hint_stop_during_operation(Service& s, bool ours) {
+  if (s.op.interfered) return;
+  const bool stops = s.op.step == Step::restart || s.op.step == Step::stop;
+  const unsigned expected = ours && stops ? 1 : 0;
+  if (++s.op.stops_seen <= expected) return;
+  s.op.interfered = true;
+  tell(s, NoticeKind::interference,
+       "somebody else stopped " + s.name + " while it was being healed");
+}
+
 void Core::Impl::hint_intent(Container& c, HintKind kind) {
-  const bool ours = own_hint(c);
-  if (Service* s = find(c.service); kind == HintKind::stop && s != nullptr && s->op.id != 0 &&
-                                    s->op.container == c.id &&
-                                    (ours || s->op.phase == Phase::confirming)) {
-    if (s->op.interfered) return;
-    // One `stop` belongs to our own restart or stop, if it comes in time; a further one is somebody
-    // else's.
-    const bool stops = s->op.step == Step::restart || s->op.step == Step::stop;
-    const unsigned expected = ours && stops ? 1 : 0;
-    if (++s->op.stops_seen > expected) {
-      s->op.interfered = true;
-      tell(*s, NoticeKind::interference,
-           "somebody else stopped " + s->name + " while it was being healed");
-    }
-    return;
-  }
+  Service* s = operated(c);
+  const bool ours = s != nullptr && own_hint(s->op);
+  const bool unconfirmed = s != nullptr && s->op.phase == Phase::confirming;
+  if (kind == HintKind::stop && (ours || unconfirmed)) return hint_stop_during_operation(*s, ours);
   if (ours) return;
   auto& p = c.purpose;
   switch (kind) {

@@ -107,7 +107,10 @@ class Core::Impl {
   void hint_intent(Container&, HintKind);
   void hint_stopping(Container&);
   bool being_stopped(const Service&) const;
-  bool own_hint(const Container&) const;
+  /// The service whose latest operation is on this container; nullptr: none.
+  Service* operated(const Container&);
+  bool own_hint(const Operation&) const;
+  void hint_stop_during_operation(Service&, bool ours);
 
   // targets.cpp
   void handle(const SetTargets&);

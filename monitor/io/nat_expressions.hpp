@@ -18,6 +18,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <type_traits>
 
 #include "core/nat.hpp"
 #include "io/netlink.hpp"
@@ -130,7 +131,8 @@ class RuleWriter {
     });
   }
 
-  void value(std::uint16_t attribute, std::uint32_t host_order) {
+  template <typename Number>
+  void value(std::uint16_t attribute, Number host_order) {
     const std::size_t nest = writer_.open(attribute);
     writer_.bytes(NFTA_DATA_VALUE, std::as_bytes(std::span{&host_order, 1}));
     writer_.close(nest);
@@ -144,7 +146,8 @@ class RuleWriter {
       value(NFTA_BITWISE_XOR, flip);
     });
   }
-  void compare(std::size_t word, std::uint32_t operation, std::uint32_t with) {
+  template <typename Number = std::uint32_t>
+  void compare(std::size_t word, std::uint32_t operation, std::type_identity_t<Number> with) {
     expression("cmp", [&] {
       writer_.u32(NFTA_CMP_SREG, reg(word));
       writer_.u32(NFTA_CMP_OP, operation);
@@ -152,19 +155,10 @@ class RuleWriter {
     });
   }
 
-  void compare_byte(std::size_t word, std::uint32_t operation, std::uint8_t with) {
-    expression("cmp", [&] {
-      writer_.u32(NFTA_CMP_SREG, reg(word));
-      writer_.u32(NFTA_CMP_OP, operation);
-      const std::size_t nest = writer_.open(NFTA_CMP_DATA);
-      writer_.bytes(NFTA_DATA_VALUE, std::as_bytes(std::span{&with, 1}));
-      writer_.close(nest);
-    });
-  }
   /// Ends the rule for what is not TCP.
   void only_tcp() {
     load_meta(NFT_META_L4PROTO, 0);
-    compare_byte(0, NFT_CMP_EQ, IPPROTO_TCP);
+    compare<std::uint8_t>(0, NFT_CMP_EQ, IPPROTO_TCP);
   }
   /// Ends the rule for what opens a TCP connection, and for other protocols.
   void only_under_way() {
@@ -173,7 +167,7 @@ class RuleWriter {
     only_tcp();
     load_payload(NFT_PAYLOAD_TRANSPORT_HEADER, flags_offset, 1, 0);
     bits(0, std::endian::native == std::endian::little ? syn : syn << 24, 0);
-    compare_byte(0, NFT_CMP_EQ, 0);
+    compare<std::uint8_t>(0, NFT_CMP_EQ, 0);
   }
 
   /// A look-up that ends the rule where nothing is found; into: where a map's value goes.

@@ -103,9 +103,8 @@ void StatusApi::look_if_due() {
   const bool due = !asked_at_ || now - *asked_at_ >= past_age;
   if (!due && page_at_ && now - *page_at_ < page_age) return;
   std::string seen = live_incidents();
-  const bool awaited = !ends_.empty() && end_asks_ < most_end_asks;
-  if (!due && seen == seen_incidents_ && !awaited) return;
-  if (awaited) ++end_asks_;
+  if (!due && seen == seen_incidents_ && ends_.empty()) return;
+  if (!ends_.empty()) ++end_asks_;
   auto look = std::make_shared<Look>();
   look->began = now;
   look->now = wall_now();
@@ -186,8 +185,10 @@ void StatusApi::finish(const LookPtr& look) {
       const auto known = std::ranges::find(incidents_, end.first, &PublicIncident::id);
       return known == incidents_.end() || known->ended;
     });
-    if (ends_.empty()) end_asks_ = 0;
   }
+  if (end_asks_ >= most_end_asks)
+    ends_.clear();  // it never will: others are to be waited for again
+  if (ends_.empty()) end_asks_ = 0;
   // Rather an old past than half a new one.
   if (look->timelines && !(look->failed && has_past())) {
     past_.assign(settings_.lines.size(), {});
@@ -224,7 +225,7 @@ void StatusApi::take_live_incidents() {
   }
   // It has ended since the journal was asked, and the journal will say when: until then it has
   // ended now.
-  if (history_.any() && end_asks_ < most_end_asks) {
+  if (history_.any()) {
     for (PublicIncident& one : incidents_) {
       if (one.ended || std::ranges::contains(live, one.id)) continue;
       if (!ends_.contains(one.id) && !std::ranges::contains(were_live_, one.id)) continue;

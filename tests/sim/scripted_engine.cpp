@@ -427,22 +427,34 @@ TEST_CASE(
   CHECK(s.state("web") == State::healthy);
 }
 
+namespace {
+
+/// The Engine says that it has done what it was asked; what happens `later`, before an inspect
+/// shows its result, is held to be a person's stop.
+void stopped_before_the_inspect(Script& s, Duration later, const std::function<void()>& happens) {
+  s.hold_inspects = true;
+  s.answer(s.operations[0], OperationResult::done);
+  s.run(later);
+  happens();
+  s.hold_inspects = false;
+  s.run(5min);
+  CHECK(s.operations.size() == 1);
+  CHECK(s.state("web") == State::stopped);
+}
+
+}  // namespace
+
 TEST_CASE("who kills a container soon after its restart is heard, however late its inspect") {
   Script s;
   const auto web = asked_to_restart(s);
   s.exits(web, 143);
   s.feed(Hint{web, HintKind::stop});
   s.starts(web);
-  s.hold_inspects = true;
-  s.answer(s.operations[0], OperationResult::done);
-  s.run(6s);
-  s.feed(Hint{web, HintKind::kill});
-  s.exits(web, 137);
-  s.run(1s);
-  s.hold_inspects = false;
-  s.run(5min);
-  CHECK(s.operations.size() == 1);
-  CHECK(s.state("web") == State::stopped);
+  stopped_before_the_inspect(s, 6s, [&] {
+    s.feed(Hint{web, HintKind::kill});
+    s.exits(web, 137);
+    s.run(1s);
+  });
 }
 
 TEST_CASE("a stop soon after a start of ours is heard, however late the inspect and the kill") {
@@ -453,28 +465,18 @@ TEST_CASE("a stop soon after a start of ours is heard, however late the inspect 
   s.exits(web, 1);
   REQUIRE(s.run_until([&] { return s.sent(web, Step::start) == 1; }, 1min));
   s.starts(web);
-  s.hold_inspects = true;
-  s.answer(s.operations[0], OperationResult::done);
-  s.run(10s);
-  s.exits(web, 143);
-  s.feed(Hint{web, HintKind::stop});
-  s.feed(Hint{web, HintKind::kill});
-  s.hold_inspects = false;
-  s.run(5min);
-  CHECK(s.operations.size() == 1);
-  CHECK(s.state("web") == State::stopped);
+  stopped_before_the_inspect(s, 10s, [&] {
+    s.exits(web, 143);
+    s.feed(Hint{web, HintKind::stop});
+    s.feed(Hint{web, HintKind::kill});
+  });
 }
 
 TEST_CASE("a stop long after the answer is not that of a restart that was not done") {
   Script s;
   const auto web = asked_to_restart(s);
-  s.hold_inspects = true;
-  s.answer(s.operations[0], OperationResult::done);
-  s.run(10s);
-  s.exits(web, 143);
-  s.feed(Hint{web, HintKind::stop});
-  s.hold_inspects = false;
-  s.run(5min);
-  CHECK(s.operations.size() == 1);
-  CHECK(s.state("web") == State::stopped);
+  stopped_before_the_inspect(s, 10s, [&] {
+    s.exits(web, 143);
+    s.feed(Hint{web, HintKind::stop});
+  });
 }

@@ -1,6 +1,7 @@
 // Long simulations by hand: sim_long --seeds N --from S --containers C --days D. At a failure it
 // prints the line that replays it, and the last events of the container concerned.
 
+#include <algorithm>
 #include <charconv>
 #include <chrono>
 #include <cstdio>
