@@ -80,16 +80,14 @@ def test_every_kind_is_watched_and_a_failure_told(bed, watch):
         assert not monitor.log("service.transition", name, to="unhealthy")
 
     # Each of the latest probes passes again: one that came late on a busy machine is no failure of the service.
-    passing = {"mail": "smtp", "web": "http", "names": "dns", "host": "ping"}
-    last = {}
+    probes = [("mail", "smtp"), ("web", "http"), ("web", "https"), ("names", "dns"), ("host", "ping")]
 
-    def all_pass():
-        last["metrics"] = metrics = monitor.metrics()
-        return all(metrics.one("sentinel_probe_success", service=service, probe=name) == 1
-                   for service, name in [*passing.items(), ("web", "https")])
+    def when_all_pass():
+        found = monitor.metrics()
+        passing = all(found.one("sentinel_probe_success", service=service, probe=name) == 1 for service, name in probes)
+        return found if passing else None
 
-    eventually(all_pass, lambda: f"all of the latest probes pass: {last['metrics'].text}")
-    metrics = last["metrics"]
+    metrics = eventually(when_all_pass, lambda: f"all of the latest probes pass: {monitor.metrics().text}")
     assert metrics.one("sentinel_service_info", service="mail", project="targets", replica="1")
     assert metrics.one("sentinel_probe_failures_total", service="mail", probe="smtp", reason="timeout") >= 2
     assert metrics.one("sentinel_probe_smtp_reply_code", service="mail", probe="smtp") == 250
